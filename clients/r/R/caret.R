@@ -22,6 +22,7 @@
 #' predict(fit, iris[c(1, 60, 120), 1:4], type = "prob")
 caret_laplace <- function(...) {
   options <- list(...)
+  check_options(options[setdiff(names(options), c("likelihood", "validation", "timeout", "progress"))])
   list(
     label = "Neural network with a Laplace posterior", library = c("nnet", "polylaplace"),
     type = c("Classification", "Regression"), loop = NULL,

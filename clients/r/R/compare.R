@@ -97,6 +97,7 @@ percent <- function(part) format(100 * part, digits = 6)
 #' @param digits significant digits.
 #' @export
 print.laplace_comparison <- function(x, digits = max(3, getOption("digits") - 3), ...) {
+  check_no_more(..., allowed = PRINTED)
   rows <- attr(x, "rows")
   # A part of the table, x[1:2, "nll"], has lost the attributes.
   if (!is.null(rows)) cat(sprintf("Scores on %s rows:\n", format(rows)))

@@ -41,6 +41,8 @@ conformalize.laplace <- function(object, x, y, score = NULL, randomised = FALSE,
   rows <- if (!missing(x)) labelled_rows(object, x, y, "conformalize(object, x, y)")
   params <- if (is.null(rows)) list() else list(x = as_wire_examples(rows$x), y = as_wire_array(rows$y))
   if (!is.null(score)) params$score <- one_of(score, SET_SCORES, "score")
+  check_flag(randomised, "randomised")
+  if (!is.null(seed)) fresh_seed(seed)
   if (randomised) params <- c(params, list(randomised = TRUE, seed = fresh_seed(seed)))
   recalibrated(object, "conformalize", params)
 }
@@ -59,13 +61,4 @@ recalibrated <- function(object, method, params) {
   result <- new_laplace(unclass(object)[intersect(kept, names(object))], answer$summary, blob, answer$remote)
   result$notes <- object$notes
   result
-}
-
-#' Refuses arguments that a method does not have.
-#' @noRd
-check_no_more <- function(...) {
-  if (...length() == 0) return()
-  names <- ...names_or_none(...)
-  shown <- if (length(names) > 0 && nzchar(names[1])) sprintf("`%s`", names[1]) else "at this place"
-  laplace_stop(sprintf("There is no argument %s.", shown), "UNKNOWN_OPTION", list(option = names[1]))
 }

@@ -41,6 +41,7 @@ as_count <- function(value, name) {
 
 #' @export
 print.laplace_forecast <- function(x, ...) {
+  check_no_more(..., allowed = PRINTED)
   shown <- rbind(data.frame(stage = "all", bytes = x$bytes, seconds = x$seconds), x$stages)
   cat(sprintf("%-8s%12.1f MiB%12.2f s\n", shown$stage, shown$bytes / 2^20, shown$seconds), sep = "")
   invisible(x)

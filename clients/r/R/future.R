@@ -43,6 +43,7 @@ fit_future <- function(object, parts, likelihood, subset = "last_layer", structu
                        checkpoint = NULL, sample_bytes = 256 * 2^20,
                        progress = getOption("polylaplace.progress", FALSE)) {
   options <- list(...)
+  check_options(options[setdiff(names(options), "weights")])
   each <- on_workers(parts, checkpoint)
   parts <- numbered_parts(parts)
   tell <- progress_function(progress)

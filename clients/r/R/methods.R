@@ -44,11 +44,15 @@ posterior_value <- function(object, name) ask(object, "get", list(names = list(n
 
 #' @rdname laplace-methods
 #' @export
-coef.laplace <- function(object, ...) stats::setNames(posterior_value(object, "mean"), parameter_names(object))
+coef.laplace <- function(object, ...) {
+  check_no_more(..., allowed = "complete")
+  stats::setNames(posterior_value(object, "mean"), parameter_names(object))
+}
 
 #' @rdname laplace-methods
 #' @export
 vcov.laplace <- function(object, ...) {
+  check_no_more(..., allowed = "complete")
   covariance <- posterior_value(object, "posteriorCovariance")
   names <- parameter_names(object)
   dimnames(covariance) <- list(names, names)
@@ -60,11 +64,18 @@ vcov.laplace <- function(object, ...) {
 #' @param level of the intervals.
 #' @export
 confint.laplace <- function(object, parm, level = 0.95, ...) {
+  check_no_more(...)
   check_level(level)
   estimate <- stats::coef(object)
   error <- sqrt(posterior_value(object, "posteriorVariance"))
   if (missing(parm)) parm <- names(estimate)
-  if (is.numeric(parm)) parm <- names(estimate)[parm]
+  check_that(is.character(parm) || is.numeric(parm), "parm", "names or numbers of parameters")
+  if (is.numeric(parm)) {
+    check_that(
+      all(parm %in% seq_along(estimate)), "parm", sprintf("whole numbers from 1 to %d, or names", length(estimate))
+    )
+    parm <- names(estimate)[parm]
+  }
   chosen <- match(parm, names(estimate))
   if (anyNA(chosen)) {
     laplace_stop(
@@ -80,6 +91,7 @@ confint.laplace <- function(object, parm, level = 0.95, ...) {
 #' @rdname laplace-methods
 #' @export
 logLik.laplace <- function(object, ...) {
+  check_no_more(...)
   structure(object$log_marginal_likelihood, df = object$parameter_count, nobs = object$nobs, class = "logLik")
 }
 
@@ -87,6 +99,8 @@ logLik.laplace <- function(object, ...) {
 #' @param k penalty for each parameter, as in [stats::AIC()].
 #' @export
 AIC.laplace <- function(object, ..., k = 2) {
+  check_no_more(...)
+  check_that(is.numeric(k) && length(k) == 1 && is.finite(k), "k", "one number")
   laplace_warn("The log marginal likelihood already weighs fit against complexity: compare logLik() itself.")
   -2 * as.numeric(stats::logLik(object)) + k * object$parameter_count
 }
@@ -94,21 +108,31 @@ AIC.laplace <- function(object, ..., k = 2) {
 #' @rdname laplace-methods
 #' @export
 BIC.laplace <- function(object, ...) {
+  check_no_more(...)
   laplace_warn("The log marginal likelihood already weighs fit against complexity: compare logLik() itself.")
   -2 * as.numeric(stats::logLik(object)) + log(object$nobs) * object$parameter_count
 }
 
 #' @rdname laplace-methods
 #' @export
-nobs.laplace <- function(object, ...) object$nobs
+nobs.laplace <- function(object, ...) {
+  check_no_more(..., allowed = "use.fallback")
+  object$nobs
+}
 
 #' @rdname laplace-methods
 #' @export
-fitted.laplace <- function(object, ...) restored(object, stats::predict(object))
+fitted.laplace <- function(object, ...) {
+  check_no_more(...)
+  restored(object, stats::predict(object))
+}
 
 #' @rdname laplace-methods
 #' @export
-residuals.laplace <- function(object, ...) restored(object, observed(object) - stats::predict(object))
+residuals.laplace <- function(object, ...) {
+  check_no_more(...)
+  restored(object, observed(object) - stats::predict(object))
+}
 
 #' Rows that na.exclude left out come back as NA.
 #' @noRd

@@ -17,8 +17,11 @@
 #' fit <- nnet::nnet(Species ~ ., iris[train, ], size = 4, trace = FALSE)
 #' laplace_metrics(laplace(fit), iris[-train, ])
 laplace_metrics <- function(object, newdata, y, ...) {
+  check_no_more(..., allowed = c("link", "predictive", "n_samples", "seed", "timeout", "progress"))
+  how <- list(...)
+  how$samples <- how$n_samples
   rows <- if (missing(newdata)) training_labels(object) else labelled_rows(object, newdata, y, METRICS_USAGE)
-  answer <- predicted(object, rows$x, list(...))
+  answer <- predicted(object, rows$x, how)
   sigma <- unname(object$sigma_noise)
   params <- list(
     likelihood = object$likelihood, y = as_wire_array(rows$y),

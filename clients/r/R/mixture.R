@@ -90,6 +90,7 @@ predict.laplace_mixture <- function(object, newdata, type = c("response", "prob"
 
 #' @export
 print.laplace_mixture <- function(x, ...) {
+  check_no_more(..., allowed = PRINTED)
   cat(sprintf("A mixture of %d posteriors (%s), weights %s\n", length(x$members), x$members[[1]]$likelihood,
     paste(format(x$weights, digits = 3), collapse = " ")))
   invisible(x)

@@ -14,6 +14,19 @@ network_params <- function(object, hints = list()) {
 #' Hints under the protocol's names; the files beside a model's file are read.
 #' @noRd
 wire_hints <- function(object, hints) {
+  check_text(hints$activation, "activation")
+  check_text(hints$model_name, "model_name")
+  for (option in c("input_size", "dimensions")) {
+    sizes <- unlist(hints[[option]])
+    check_that(
+      is.null(sizes) || is.numeric(sizes) && all(is.finite(sizes)) && all(sizes >= 1 & sizes == trunc(sizes)), option,
+      "whole numbers above 0"
+    )
+  }
+  check_that(
+    is.null(hints$external_data) || is.list(hints$external_data) || is.character(hints$external_data),
+    "external_data", "a folder, or a named list of raw vectors"
+  )
   hints$external_data <- external_files(object, hints$external_data)
   for (option in c("parameters", "freeze")) hints[[option]] <- wire_tensors(hints[[option]], option)
   if (!is.null(hints$input_size)) hints$input_size <- as.list(as.double(hints$input_size))
@@ -40,6 +53,7 @@ read_bytes <- function(path) {
 read_architecture <- function(architecture) {
   if (is.character(architecture)) {
     bytes <- read_bytes(architecture)
+    check_that(!any(bytes == 0), "architecture", "a list of layers, or the path of a JSON file of one")
     text <- rawToChar(bytes)
     Encoding(text) <- "UTF-8"
     architecture <- parse_json(text)

@@ -18,6 +18,7 @@ new_features <- function(object, newdata, na_action = stats::na.pass) {
 }
 
 design_of <- function(object, newdata) {
+  check_that(is.data.frame(newdata) || is.atomic(newdata) || is.list(newdata), "newdata", "a data frame")
   if (!is.data.frame(newdata)) newdata <- as.data.frame(newdata)
   terms <- stats::delete.response(object$terms)
   missing <- setdiff(all.vars(terms), c(names(newdata), ls(environment(terms))))

@@ -33,6 +33,7 @@
 #' })
 #' fit_merged(fit, parts[[1]] + parts[[2]], "regression")
 fit_partial <- function(object, x, y, likelihood, subset = "last_layer", structure = "kron", ..., chunk = NULL) {
+  check_text(chunk, "chunk")
   given <- partial_request(object, x, y, likelihood, subset, structure, ..., chunk = chunk)
   new_partial(summed(given$params), given$levels)
 }
@@ -84,7 +85,7 @@ new_partial <- function(answer, levels) {
 #' @rdname fit_partial
 #' @export
 merge_partials <- function(partials, repeats = c("refuse", "skip", "count")) {
-  repeats <- match.arg(repeats)
+  repeats <- if (missing(repeats)) "refuse" else one_of(repeats, c("refuse", "skip", "count"), "repeats")
   if (!is.list(partials) || !all(vapply(partials, inherits, NA, "laplace_partial"))) {
     laplace_stop("`partials` must be a list of what fit_partial() returns.", "BAD_OPTION", list(option = "partials"))
   }
@@ -114,6 +115,7 @@ merge_partials <- function(partials, repeats = c("refuse", "skip", "count")) {
 
 #' @export
 print.laplace_partial <- function(x, ...) {
+  check_no_more(..., allowed = PRINTED)
   cat(sprintf("<laplace_partial: %.0f rows, %d chunks, %d bytes>\n", x$n, length(x$chunks), length(x$data)))
   invisible(x)
 }

@@ -20,6 +20,7 @@
 #' fit <- nnet::nnet(dist ~ speed, cars / 50, size = 3, linout = TRUE, trace = FALSE)
 #' plot(laplace(fit, subset = "all", structure = "full"))
 plot.laplace <- function(x, newdata, y, level = 0.95, bins = 10, ...) {
+  check_graphics(...)
   shown <- plot_data(x, newdata, y, level, bins)
   switch(
     shown$kind, curve = draw_curve(shown, ...), points = draw_points(shown, ...),
@@ -32,6 +33,7 @@ plot.laplace <- function(x, newdata, y, level = 0.95, bins = 10, ...) {
 #' @noRd
 plot_data <- function(object, newdata, y, level, bins) {
   check_level(level)
+  check_whole(bins, "bins")
   rows <- if (missing(newdata)) training_labels(object) else labelled_rows(object, newdata, y, "plot(x, newdata, y)")
   truth <- rows$y
   if (has_observation(object)) {
@@ -92,6 +94,13 @@ reliability_data <- function(object, rows, truth, bins) {
 
 response_label <- function(object) {
   if (is.null(object$terms)) "y" else deparse(stats::formula(object$terms)[[2]])
+}
+
+#' Refuses what no picture takes: `...` are arguments of plot.default() and graphical parameters.
+#' @noRd
+check_graphics <- function(...) {
+  known <- c(names(formals(graphics::plot.default)), names(graphics::par(no.readonly = TRUE)))
+  check_no_more(..., allowed = known)
 }
 
 band <- function(x, lower, upper, color) graphics::polygon(c(x, rev(x)), c(lower, rev(upper)), col = color, border = NA)

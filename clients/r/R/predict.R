@@ -63,7 +63,15 @@ predict.laplace <- function(object, newdata,
                             link = NULL, predictive = "glm", n_samples = NULL, seed = NULL,
                             na.action = stats::na.pass, timeout = NULL,
                             progress = getOption("polylaplace.progress", FALSE), ...) {
-  check_unused(...)
+  check_no_more(...)
+  check_flag(se.fit, "se.fit")
+  check_seconds(timeout)
+  check_progress(progress)
+  check_na_action(na.action)
+  check_that(
+    is.numeric(quantiles) && length(quantiles) > 0 && all(is.finite(quantiles)) && all(quantiles > 0 & quantiles < 1),
+    "quantiles", "numbers between 0 and 1"
+  )
   type <- if (missing(type)) "response" else one_of(type, TYPES, "type")
   check_type(object, type)
   check_level(level)
@@ -87,25 +95,6 @@ predict.laplace <- function(object, newdata,
   result$se.fit <- restore(result$se.fit)
   result
 }
-
-check_unused <- function(...) {
-  names <- ...names_or_none(...)
-  if (...length() == 0) return()
-  known <- names(formals(predict.laplace))
-  near <- if (length(names) > 0 && nzchar(names[1])) nearest(names[1], known) else ""
-  laplace_stop(
-    paste0(
-      "There is no argument ",
-      if (length(names) > 0 && nzchar(names[1])) sprintf("`%s`", names[1]) else "at this place", ".",
-      if (nzchar(near)) sprintf(" Did you mean `%s`?", near)
-    ),
-    "UNKNOWN_OPTION", list(option = names[1], suggestion = near)
-  )
-}
-
-#' ...names() is younger than the oldest R that is supported.
-#' @noRd
-...names_or_none <- function(...) names(match.call(expand.dots = FALSE)$...)
 
 check_type <- function(object, type) {
   numbers <- has_numbers(object)

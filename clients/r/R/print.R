@@ -10,6 +10,7 @@
 #'   root mean square of the weights, and mean posterior standard deviation. The print methods return their argument.
 #' @export
 print.laplace <- function(x, digits = max(3, getOption("digits") - 3), ...) {
+  check_no_more(..., allowed = PRINTED)
   if (!is.null(x$call)) cat("Call:\n", paste(deparse(x$call, width.cutoff = 80), collapse = "\n"), "\n\n", sep = "")
   cat(headline(x), "\n", sep = "")
   cat(sprintf("%s parameters, %s examples\n", format(x$parameter_count), format(x$nobs)))
@@ -86,6 +87,7 @@ show_prior <- function(x, digits) {
 #' @rdname print.laplace
 #' @export
 summary.laplace <- function(object, ...) {
+  check_no_more(...)
   values <- ask(object, "get", list(names = list("marginals")))$marginals
   # Where each output has a posterior of its own, the table is about all of them.
   weights <- colMeans(values$means)
@@ -107,6 +109,7 @@ summary.laplace <- function(object, ...) {
 #' @rdname print.laplace
 #' @export
 print.summary.laplace <- function(x, digits = max(3, getOption("digits") - 3), ...) {
+  check_no_more(..., allowed = PRINTED)
   print(x$fit, digits = digits)
   cat("\nWeights:\n")
   print(x$table, digits = digits, row.names = FALSE)

@@ -59,6 +59,7 @@ figures.laplace <- function(object, x, y, outliers = NULL, ...) {
 #' @rdname report
 #' @export
 print.laplace_figures <- function(x, ...) {
+  check_no_more(..., allowed = PRINTED)
   cat(sprintf("Figures of %s rows; plot() and autoplot() draw\n", format(x$comparison$rows)))
   writeLines(wrapped("  ", paste(available_figures(x), collapse = ", ")))
   invisible(x)
@@ -67,6 +68,7 @@ print.laplace_figures <- function(x, ...) {
 #' @rdname report
 #' @export
 plot.laplace_figures <- function(x, which = "reliability", ...) {
+  check_graphics(...)
   shown <- figure_data(x, which)
   table <- shown$table
   groups <- unique(table$group)

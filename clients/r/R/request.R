@@ -13,6 +13,8 @@ CANCEL_GRACE <- 5
 #' @param progress TRUE for a bar (if cli is installed), or a function of stage, done, total, message.
 #' @noRd
 request <- function(server, method, params = empty_map(), timeout = NULL, progress = NULL) {
+  check_seconds(timeout)
+  check_progress(progress)
   suspendInterrupts(request_now(server, method, params, timeout, progress))
 }
 

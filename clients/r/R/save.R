@@ -19,6 +19,8 @@
 #' path <- save_laplace(laplace(fit), tempfile(fileext = ".posterior"))
 #' predict(load_laplace(path), 0.3)
 save_laplace <- function(object, path, network = TRUE) {
+  check_flag(network, "network")
+  check_that(is.character(path) && length(path) == 1 && !is.na(path), "path", "the path of a file")
   data <- if (network) object$blob else ask(object, "save", list(network = FALSE))$data
   write_whole(data, path)
   invisible(path)
@@ -63,6 +65,9 @@ sync_file <- function(path) {
 #' @rdname save_laplace
 #' @export
 load_laplace <- function(path, model = NULL, levels = NULL) {
+  check_that(
+    is.null(levels) || is.character(levels) && !anyNA(levels), "levels", "the names of the classes"
+  )
   server <- laplace_server()
   blob <- if (is.raw(path)) path else read_bytes(path)
   params <- list(data = blob)

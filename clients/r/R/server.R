@@ -53,6 +53,7 @@ laplace_server <- function() {
 #' @param ... not used.
 #' @export
 close.laplace_server <- function(con, ...) {
+  check_no_more(...)
   stop_server(con)
   con$crashes <- numeric()
   invisible(NULL)
@@ -61,6 +62,7 @@ close.laplace_server <- function(con, ...) {
 #' @rdname laplace_server
 #' @export
 print.laplace_server <- function(x, ...) {
+  check_no_more(..., allowed = PRINTED)
   if (!is_running(x)) {
     cat("<laplace_server> not running; it starts at the first use\n")
     return(invisible(x))

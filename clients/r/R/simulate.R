@@ -19,6 +19,12 @@
 #' fit <- nnet::nnet(dist ~ speed, cars / 50, size = 3, linout = TRUE, trace = FALSE)
 #' head(simulate(laplace(fit), 3, seed = 7))
 simulate.laplace <- function(object, nsim = 1, seed = NULL, newdata, ...) {
+  check_no_more(...)
+  check_whole(nsim, "nsim")
+  check_that(
+    is.null(seed) || is.numeric(seed) && length(seed) == 1 && is.finite(seed) && abs(seed) <= .Machine$integer.max,
+    "seed", "a whole number, as of set.seed()"
+  )
   if (!exists(".Random.seed", envir = globalenv(), inherits = FALSE)) stats::runif(1)
   state <- get(".Random.seed", envir = globalenv(), inherits = FALSE)
   if (!is.null(seed)) {

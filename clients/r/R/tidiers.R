@@ -48,6 +48,8 @@ has_generics <- function() requireNamespace("generics", quietly = TRUE)
 #' @rdname laplace-tidiers
 #' @export
 tidy.laplace <- function(x, by = c("parameter", "tensor"), conf.int = FALSE, conf.level = 0.95, ...) {
+  check_no_more(...)
+  check_flag(conf.int, "conf.int")
   by <- if (missing(by)) "parameter" else one_of(by, c("parameter", "tensor"), "by")
   if (by == "tensor") return(summary(x)$table)
   values <- ask(x, "get", list(names = list("marginals")))$marginals
@@ -73,6 +75,7 @@ response_names <- function(x, count) if (length(x$labels) == count) x$labels els
 #' @rdname laplace-tidiers
 #' @export
 glance.laplace <- function(x, ...) {
+  check_no_more(...)
   single <- function(value) if (length(value) == 1) as.double(value) else NA_real_
   data.frame(
     likelihood = x$likelihood, subset = if (length(x$subset) == 1 && is.character(x$subset)) x$subset else "subnetwork",

@@ -37,10 +37,13 @@ to_onnx.laplace <- function(object, path, outputs = NULL, opset = NULL, dtype = 
     outputs = if (!is.null(outputs)) as.list(outputs), opset = opset, dtype = dtype, link = link, level = level,
     samples = samples, seed = seed, labels = if (!is.null(object$levels)) as.list(object$levels)
   )
+  check_text(path, "path")
+  check_flag(card, "card")
+  check_flag(mlflow, "mlflow")
   path <- path.expand(path)
   stem <- sub("\\.onnx$", "", basename(path), ignore.case = TRUE)
   params <- list(
-    options = as_map(given[!vapply(given, is.null, NA)]), stem = stem, card = isTRUE(card), mlflow = isTRUE(mlflow)
+    options = as_map(given[!vapply(given, is.null, NA)]), stem = stem, card = card, mlflow = mlflow
   )
   if (!missing(x)) {
     if (!card && !mlflow) {
