@@ -19,7 +19,8 @@
 #'
 #'   The temperature is that of the fit's held-out rows (`validation`) where it had any; otherwise each tenth of
 #'   the given rows is scored with the temperature of the others. Attributes: `rows`, `temperature` (of all rows),
-#'   `temperature_from`, `temperature_note` (where it is at a bound), and `reports` with everything that the server says, such as reliability diagrams.
+#'   `temperature_from`, `temperature_note` (where it is at a bound), and `reports` with everything that the server
+#'   says, such as reliability diagrams.
 #'
 #'   With `outliers` the attribute `outliers` is a data frame with the columns `auroc` and `fpr_at_95_tpr` (the share of
 #'   the outliers that pass where 95 % of `x` pass), a row for each doubt that tells them: one less the confidence of
@@ -44,7 +45,8 @@ compare.laplace <- function(object, x, y, outliers = NULL, ...) {
   table <- do.call(rbind, lapply(reports, report_row))
   structure(
     table, class = c("laplace_comparison", "data.frame"), rows = answer$rows, temperature = answer$temperatureValue,
-    temperature_from = answer$temperatureFrom, temperature_note = answer$temperatureNote, reports = reports, outliers = outlier_table(answer$outliers)
+    temperature_from = answer$temperatureFrom, temperature_note = answer$temperatureNote, reports = reports,
+    outliers = outlier_table(answer$outliers)
   )
 }
 
