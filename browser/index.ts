@@ -12,7 +12,8 @@ export { auroc, type CalibrationSummary, type Comparison, type ConformalOptions,
 export { type ArrayInput, type ExamplesInput, toNdArray, toTensor } from '../node/arrays.js'
 export { type Batches, laplace, type LaplaceFit, loadPosterior, metrics } from '../node/laplace.js'
 export { type ArrayBatch, type LaplaceOptions, type WorkOptions } from '../node/options.js'
-export { Posterior, type Prediction } from '../node/posterior.js'
+export { Posterior } from '../node/posterior.js'
+export { type Prediction } from '../node/prediction.js'
 
 /**
  * Reads a network from the bytes of its file; the format is recognised by content.

@@ -14,7 +14,7 @@ import type { PartialFit } from '../core/sums/partial-fit.js'
 import type { Batch } from '../core/tensor/batch.js'
 import { type ArrayInput, type ExamplesInput, toExamples, toTensor } from './arrays.js'
 import type { ArrayBatch, FitWork, LaplaceOptions, WorkOptions } from './options.js'
-import { isOwnLikelihood, ownFit, type OwnOptions } from './own-likelihood.js'
+import { isOwnLikelihood, ownFit, type OwnLikelihood, type OwnOptions } from './own-likelihood.js'
 import { coreWork, fitWork, Posterior, toBatch, weightsOf } from './posterior.js'
 import { nodeRuntime } from './runtime/runtime.js'
 
@@ -23,8 +23,8 @@ export type Batches = AsyncIterable<ArrayBatch | readonly [ExamplesInput, ArrayI
   ArrayBatch | readonly [ExamplesInput, ArrayInput]
 >
 
-/** A Laplace approximation of a network, to be fitted. */
-export interface LaplaceFit {
+/** A Laplace approximation of a network by likelihood L, to be fitted. */
+export interface LaplaceFit<L extends Likelihood = Likelihood> {
   /** What was noticed of the network. */
   readonly notes: readonly string[]
   /**
@@ -32,12 +32,12 @@ export interface LaplaceFit {
    * otherwise.
    * @throws ShapeError, DataError, ResourceError, NumericalError, CancelledError
    */
-  fit(x: ExamplesInput, y: ArrayInput, work?: FitWork): Promise<Posterior>
-  fit(batches: Batches, y?: undefined, work?: WorkOptions): Promise<Posterior>
+  fit(x: ExamplesInput, y: ArrayInput, work?: FitWork): Promise<Posterior<L>>
+  fit(batches: Batches, y?: undefined, work?: WorkOptions): Promise<Posterior<L>>
   /** Sums over some of the data; partial fits add up (`mergePartialFits`). */
   fitPartial(x: ExamplesInput, y: ArrayInput, work?: FitWork): Promise<PartialFit>
   /** The posterior of merged partial fits; with the training data once more it is tuned by `linearized`. */
-  fitMerged(partial: PartialFit, data?: ArrayBatch, work?: WorkOptions): Promise<Posterior>
+  fitMerged(partial: PartialFit, data?: ArrayBatch, work?: WorkOptions): Promise<Posterior<L>>
   /** What a fit to so many rows, its predictions and its file will take, in bytes and seconds. */
   forecast(request: ForecastRequest): Forecast
 }
@@ -51,7 +51,8 @@ export interface LaplaceFit {
  * const posterior = await laplace(network, { likelihood: 'regression' }).fit(x, y)
  * const { mean, variance } = await posterior.predict(x)
  */
-export function laplace(network: Graph, options: LaplaceOptions): LaplaceFit {
+export function laplace<L extends Likelihood>(network: Graph,
+  options: LaplaceOptions & { readonly likelihood: L | OwnLikelihood }): LaplaceFit<L> {
   checkRead(network)
   const { validation, likelihood, ...rest } = optionsObject('laplace', options)
   const more = { ...rest, ...(validation === undefined ? {} : { validation: heldOut(validation) }) }
@@ -60,7 +61,7 @@ export function laplace(network: Graph, options: LaplaceOptions): LaplaceFit {
     : withCore(coreLaplace(network, { ...more, likelihood }, nodeRuntime))
 }
 
-function withCore(core: Laplace): LaplaceFit {
+function withCore<L extends Likelihood>(core: Laplace): LaplaceFit<L> {
   return {
     notes: core.notes,
     fit: async (x: ExamplesInput | Batches, y?: ArrayInput, work: FitWork = {}) => {
@@ -80,7 +81,7 @@ function withCore(core: Laplace): LaplaceFit {
 }
 
 /** What functions say of the rows is asked before they are fitted. */
-function withOwnLikelihood(network: Graph, options: OwnOptions): LaplaceFit {
+function withOwnLikelihood<L extends Likelihood>(network: Graph, options: OwnOptions): LaplaceFit<L> {
   const { core, rows } = ownFit(network, options)
   const { notes, forecast } = withCore(core())
   const labelled = async (x: ExamplesInput, y: ArrayInput): Promise<Batch & { readonly roots: number }> =>

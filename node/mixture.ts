@@ -5,10 +5,11 @@ import { Mixture as CoreMixture, type MixtureOptions } from '../core/laplace/pos
 import type { Likelihood } from '../core/options/words.js'
 import { type ExamplesInput, toExamples } from './arrays.js'
 import type { WorkOptions } from './options.js'
-import { coreWork, ndarraysOf, Posterior, type Prediction } from './posterior.js'
+import { coreWork, ndarraysOf, Posterior } from './posterior.js'
+import type { Prediction } from './prediction.js'
 
 /** Posteriors of several networks, or of snapshots of one, that predict as one: sum_k w_k p_k. */
-export class Mixture {
+export class Mixture<L extends Likelihood = Likelihood> {
   /** The same mixture with tensors instead of ndarrays. */
   readonly core: CoreMixture
 
@@ -19,14 +20,14 @@ export class Mixture {
    * @example
    * const { probabilities } = await new Mixture([posterior, another]).predict(x)
    */
-  constructor(members: readonly Posterior[], weights?: ArrayLike<number>) {
+  constructor(members: readonly Posterior<L>[], weights?: ArrayLike<number>) {
     demand(Array.isArray(members) && members.every(member => member instanceof Posterior), 'members',
       'a list of fitted posteriors', members)
     this.core = new CoreMixture(members.map(member => member.core), weights)
   }
 
-  get likelihood(): Likelihood {
-    return this.core.likelihood
+  get likelihood(): L {
+    return this.core.likelihood as L
   }
   /** They sum to 1. */
   get weights(): Float64Array {
@@ -34,9 +35,9 @@ export class Mixture {
   }
 
   /** Moments and probabilities of the mixture; see the core's `Mixture`. */
-  async predict(x: ExamplesInput, given: MixtureOptions & WorkOptions = {}): Promise<Prediction> {
+  async predict(x: ExamplesInput, given: MixtureOptions & WorkOptions = {}): Promise<Prediction<L>> {
     const { signal, onProgress, ...options } = optionsObject('predict', given)
-    return ndarraysOf(
+    return ndarraysOf<L>(
       await this.core.predict(toExamples(x, 'x'), options, coreWork('predict', { signal, onProgress })),
     )
   }

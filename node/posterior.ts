@@ -17,7 +17,6 @@ import type { CurvatureMatrix } from '../core/posterior/curvature-matrix.js'
 import type { Marginals } from '../core/posterior/posterior.js'
 import type { Batch } from '../core/tensor/batch.js'
 import type { Examples } from '../core/tensor/examples.js'
-import type { Tensor } from '../core/tensor/tensor.js'
 import type { Choice } from '../core/tuning/choice.js'
 import type { TrainingSummary } from '../core/tuning/training-scores.js'
 import { report as reportPage, type ReportOptions } from '../report/report.js'
@@ -26,15 +25,7 @@ import { describePosterior } from './describe.js'
 import { writeWhole } from './files/write-file.js'
 import { writeModel } from './files/write-model.js'
 import type { ArrayBatch, FitWork, WorkOptions } from './options.js'
-
-/** An array of results, in the element type of the core's tensor. */
-export type Array64 = NdArray<Float32Array | Float64Array | Uint8Array>
-
-/** A prediction for N rows, as ndarrays; see the core's `Prediction` for shapes and units. */
-export type Prediction = {
-  readonly [K in keyof TensorPrediction]: TensorPrediction[K] extends Tensor | undefined ? Array64
-    : TensorPrediction[K]
-}
+import type { Array64, Prediction } from './prediction.js'
 
 /** Draws with a seed. */
 export interface SampleOptions {
@@ -42,8 +33,10 @@ export interface SampleOptions {
   readonly predictive?: Predictive | undefined
 }
 
-/** A fitted posterior. It never changes: new hyper-parameters make a new one. */
-export class Posterior {
+/**
+ * A fitted posterior. It never changes: new hyper-parameters make a new one. Its predictions are those of likelihood L.
+ */
+export class Posterior<L extends Likelihood = Likelihood> {
   /** The same posterior with tensors instead of ndarrays. */
   readonly core: LaplacePosterior
 
@@ -51,8 +44,8 @@ export class Posterior {
     this.core = core
   }
 
-  get likelihood(): Likelihood {
-    return this.core.likelihood
+  get likelihood(): L {
+    return this.core.likelihood as L
   }
   get subset(): Subset {
     return this.core.subset
@@ -159,30 +152,32 @@ export class Posterior {
   save(options: { readonly network?: boolean | undefined } = {}): Uint8Array {
     return this.core.save(options)
   }
-  withPrior(changes: PriorChanges): Posterior {
-    return new Posterior(this.core.withPrior(changes))
+  withPrior(changes: PriorChanges): Posterior<L> {
+    return new Posterior<L>(this.core.withPrior(changes))
   }
 
   /** Predictions for rows of inputs. @throws ShapeError, DataError, OptionError, CancelledError */
-  async predict(x: ExamplesInput, given: PredictOptions & WorkOptions = {}): Promise<Prediction> {
+  async predict(x: ExamplesInput, given: PredictOptions & WorkOptions = {}): Promise<Prediction<L>> {
     const { signal, onProgress, ...options } = optionsObject('predict', given)
-    return ndarraysOf(await this.core.predict(toExamples(x, 'x'), options, coreWork('predict', { signal, onProgress })))
+    return ndarraysOf<L>(
+      await this.core.predict(toExamples(x, 'x'), options, coreWork('predict', { signal, onProgress })),
+    )
   }
 
   /**
    * The posterior of the data and these rows, under the same prior: data that come piece by piece. For posteriors that
    * are sums (structures kron, full, diag, blockdiag) under a prior that is given, or tuned by `marglik` or `grid`.
    */
-  async addRows(x: ExamplesInput, y: ArrayInput, work: FitWork = {}): Promise<Posterior> {
-    return new Posterior(await this.core.addRows(toExamples(x, 'x'), toTensor(y, 'y'), fitWork('addRows', work)))
+  async addRows(x: ExamplesInput, y: ArrayInput, work: FitWork = {}): Promise<Posterior<L>> {
+    return new Posterior<L>(await this.core.addRows(toExamples(x, 'x'), toTensor(y, 'y'), fitWork('addRows', work)))
   }
 
   /**
    * The posterior of the data without these rows, under the same prior (unlearning); what the network has learnt from
    * them stays in its weights. Posteriors as for `addRows`.
    */
-  async forget(x: ExamplesInput, y: ArrayInput, work: FitWork = {}): Promise<Posterior> {
-    return new Posterior(await this.core.forget(toExamples(x, 'x'), toTensor(y, 'y'), fitWork('forget', work)))
+  async forget(x: ExamplesInput, y: ArrayInput, work: FitWork = {}): Promise<Posterior<L>> {
+    return new Posterior<L>(await this.core.forget(toExamples(x, 'x'), toTensor(y, 'y'), fitWork('forget', work)))
   }
 
   /**
@@ -190,9 +185,9 @@ export class Posterior {
    * the training rows, each predicted without itself (approximate); `predict(x, { level })` then gives them.
    */
   async conformalize(x?: ExamplesInput, y?: ArrayInput,
-    given: ConformalOptions & WorkOptions = {}): Promise<Posterior> {
+    given: ConformalOptions & WorkOptions = {}): Promise<Posterior<L>> {
     const { signal, onProgress, ...options } = optionsObject('conformalize', given)
-    return new Posterior(
+    return new Posterior<L>(
       await this.core.conformalize(x === undefined ? undefined : toExamples(x, 'x'),
         y === undefined ? undefined : toTensor(y, 'y'), options, coreWork('conformalize', { signal, onProgress })),
     )
@@ -310,11 +305,11 @@ export class Posterior {
       readonly data?: ArrayBatch | undefined
       readonly validation?: ArrayBatch | undefined
     } = {},
-  ): Promise<Posterior> {
+  ): Promise<Posterior<L>> {
     const { data, validation, signal, onProgress, ...options } = optionsObject('tune', given)
     const batches = { ...(data === undefined ? {} : { data: toBatch(data) }),
       ...(validation === undefined ? {} : { validation: toBatch(validation) }) }
-    return new Posterior(await this.core.tune(options, batches, coreWork('tune', { signal, onProgress })))
+    return new Posterior<L>(await this.core.tune(options, batches, coreWork('tune', { signal, onProgress })))
   }
 
   /**
@@ -390,7 +385,7 @@ export function toBatch(batch: ArrayBatch): Batch {
 }
 
 /** What is costly to work out stays so until it is read. */
-export function ndarraysOf(prediction: TensorPrediction): Prediction {
+export function ndarraysOf<L extends Likelihood>(prediction: TensorPrediction): Prediction<L> {
   const result: Record<string, unknown> = {}
   for (const key of Object.keys(prediction) as (keyof TensorPrediction)[]) {
     Object.defineProperty(result, key, {
@@ -401,7 +396,7 @@ export function ndarraysOf(prediction: TensorPrediction): Prediction {
       },
     })
   }
-  return result as unknown as Prediction
+  return result as unknown as Prediction<L>
 }
 
 /** Rows that are no data as the core takes them, where there are any. */

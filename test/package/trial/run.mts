@@ -8,7 +8,7 @@ const posterior = await laplace(network, { likelihood: 'classification', subset:
   signal: AbortSignal.timeout(60_000),
 })
 const { probabilities, mean } = await posterior.predict(x, { link: 'probit' })
-const first: number | undefined = probabilities?.get(0, 0)
+const first: number = probabilities.get(0, 0)
 const again = await loadPosterior(posterior.save()).predict(x)
 const shape: readonly number[] = again.mean.shape
 console.log(first, mean.get(0, 0), shape)
@@ -16,3 +16,5 @@ console.log(first, mean.get(0, 0), shape)
 laplace(network, { likelihood: 'classification', sigmaNoise: 1 })
 // @ts-expect-error a structure that does not exist
 laplace(network, { likelihood: 'regression', structure: 'kronecker' })
+// @ts-expect-error predictions of classes have no predictive variance
+console.log((await posterior.predict(x)).predictiveVariance)
