@@ -25,7 +25,7 @@ t.test('classes have probabilities, and no numbers of observations', async t => 
   t.equal(likelihood, 'classification')
 })
 
-t.test('a regression has the variance of observations, and no probabilities; so has every posterior made of it', async t => {
+t.test('a regression has the variance of observations, and no probabilities; so do posteriors made of it', async t => {
   const numbers = toNdArray(draw(12, 1))
   const posterior = await laplace(network(1), { ...fitted, likelihood: 'regression' }).fit(x, numbers)
   for (const own of [posterior, posterior.withPrior({ priorPrecision: 2 }), await posterior.conformalize(x, numbers)]) {
