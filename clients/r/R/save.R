@@ -78,5 +78,13 @@ load_laplace <- function(path, model = NULL, levels = NULL) {
   answer <- make_remote(server, "load", params)
   # Without its network the blob alone could not be loaded again.
   if (!is.null(model)) blob <- request(server, "save", list(posterior = answer$handle))$data
-  new_laplace(list(call = match.call(), levels = levels), answer$summary, blob, answer$remote)
+  call <- list(call = match.call(), levels = levels, features = known_columns(answer$summary))
+  new_laplace(call, answer$summary, blob, answer$remote)
+}
+
+#' The names of the columns of the only input, which the file holds; NULL where there are none.
+#' @noRd
+known_columns <- function(summary) {
+  inputs <- summary$inputs
+  if (length(inputs) == 1) unlist(inputs[[1]]$columns)
 }
