@@ -1,12 +1,12 @@
 /** @file `polylaplace convert`: a posterior's file as this version writes it, with or without its network. */
 import { formatBytes } from '../../core/budget/memory.js'
 import { inLanguage } from '../../core/errors/option-names.js'
+import { withLabels } from '../../core/storage/posterior-labels.js'
 import { UsageError } from '../arguments/arguments.js'
 import { MODEL_OPTIONS } from '../arguments/network-options.js'
 import { checkClasses, CLASSES_OPTION, classNames } from '../data/classes.js'
 import { writeBytes } from '../files/files.js'
 import { NETWORK_OPTION, readPosteriorFile } from '../files/posterior-file.js'
-import { withLabels } from '../files/posterior-labels.js'
 import { toJson } from '../output/json.js'
 import { pairs } from '../output/table.js'
 import { noteRemark } from '../output/terminal.js'

@@ -1,12 +1,12 @@
 /** @file A posterior from its file, with the labels of its classes. */
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import { loadPosterior } from '../../core/laplace/load-posterior.js'
+import { labelsIn } from '../../core/storage/posterior-labels.js'
 import { nodeRuntime } from '../../node/runtime/runtime.js'
 import type { Arguments } from '../arguments/arguments.js'
 import type { OptionTable } from '../arguments/option-table.js'
 import { readBytes, withFileName } from './files.js'
 import { readNetworkFile } from './network-file.js'
-import { labelsIn } from './posterior-labels.js'
 
 /** The option that names the network of a posterior that was saved without it. */
 export const NETWORK_OPTION: OptionTable = {

@@ -62,8 +62,9 @@ export function noveltyValues(f: Formulas, variance: string, training: Float64Ar
 const COMPARED_AT_ONCE = 64
 
 /**
- * How many of an ascending list are at least as large as each of N x 1 values, N: first which block of the list is the
- * first one that has such a number, then how many of that block. A row compares with 2 sqrt(n) of n numbers.
+ * How many of an ascending list of variances are at least as large as each of N x 1 values, N: first which block of
+ * the list is the first one that has such a number, then how many of that block. A row compares with 2 sqrt(n) of n
+ * numbers.
  */
 function countAtLeast(f: Formulas, list: Float64Array, values: string): string {
   const count = list.length
@@ -71,8 +72,8 @@ function countAtLeast(f: Formulas, list: Float64Array, values: string): string {
   if (count <= COMPARED_AT_ONCE) return among(f.matrix(list, [1, count]))
   const size = Math.ceil(Math.sqrt(count))
   const blocks = Math.ceil(count / size)
-  // What fills the last block, and a block for values above the whole list, is at least as large as no value.
-  const filled = new Float64Array((blocks + 1) * size).fill(-Infinity)
+  // Less than any variance: what fills the last block, and a block for values above the whole list.
+  const filled = new Float64Array((blocks + 1) * size).fill(-1)
   filled.set(list)
   const ends = Array.from({ length: blocks }, (_, block) => Math.min((block + 1) * size, count))
   const reached = among(f.matrix(ends.map(end => list[end - 1]), [1, blocks]))

@@ -50,7 +50,7 @@ const TABLE = {
   logProb: { takes: ['posterior', 'theta'] },
   logMarginalLikelihood: { takes: ['posterior', 'priorPrecision', 'sigmaNoise'] },
   get: { takes: ['posterior', 'names'] },
-  save: { takes: ['posterior', 'network'] },
+  save: { takes: ['posterior', 'network', 'labels'] },
   toOnnx: { takes: ['posterior', 'options', 'stem', 'card', 'mlflow', ...DATA] },
   load: { takes: ['data', 'model', 'brief'], creates: 'posterior' },
   compare: { takes: ['posterior', ...DATA, 'outliers'] },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import random
 import signal
 import stat
@@ -11,9 +12,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.neural_network import MLPClassifier
 
 import polylaplace
+from polylaplace import LaplaceClassifier, load
 from polylaplace._files import write_whole
 
 KILLS = int(os.environ.get("POLYLAPLACE_KILLS", "8"))
@@ -94,3 +98,13 @@ def test_54_links_permissions_and_devices(tmp_path: Path) -> None:
     if Path("/dev/full").exists():
         with pytest.raises(OSError, match="unchanged"):
             write_whole("/dev/full", b"x")
+
+
+def test_the_names_of_the_classes_are_in_the_file(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(60, 2))
+    y = np.where(x[:, 0] > 0, "oak", np.where(x[:, 1] > 0, "ash", "elm"))
+    model = LaplaceClassifier(MLPClassifier((4,), max_iter=50, random_state=0).fit(x, y)).fit(x, y)
+    model.laplace_.save(tmp_path / "trees.posterior")
+    assert load(tmp_path / "trees.posterior").class_names == ["ash", "elm", "oak"]
+    assert pickle.loads(pickle.dumps(load(tmp_path / "trees.posterior"))).class_names == ["ash", "elm", "oak"]

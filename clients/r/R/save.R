@@ -2,13 +2,13 @@
 
 #' Posteriors in files
 #'
-#' The file is the same in Node, Python and R: a posterior that was fitted in one of them is used in another. Within R,
-#' [saveRDS()] keeps more: factor levels, the formula and the training data.
+#' The file is the same in Node, Python and R: a posterior that was fitted in one of them is used in another, with the
+#' names of columns and classes. Within R, [saveRDS()] keeps more: the formula and the training data.
 #'
 #' @param object a fitted `laplace` object.
 #' @param path of the file.
 #' @param network whether to keep the network in the file.
-#' @param levels class names, which the file does not hold.
+#' @param levels class names, where the file holds none.
 #' @param model the network (path, bytes, `nnet` object) of a file that was saved without it.
 #' @return `save_laplace()` returns `path`, invisibly. Where the file cannot be written whole, it stops with a
 #'   `laplace_error_resource`, and what was there before is unchanged. `load_laplace()` returns an
@@ -21,7 +21,10 @@
 save_laplace <- function(object, path, network = TRUE) {
   check_flag(network, "network")
   check_that(is.character(path) && length(path) == 1 && !is.na(path), "path", "the path of a file")
-  data <- if (network) object$blob else ask(object, "save", list(network = FALSE))$data
+  params <- list(network = network)
+  # Those of several outputs (multilabel) are names of columns.
+  if (length(object$levels) > 1) params$labels <- as.list(object$levels)
+  data <- ask(object, "save", params)$data
   write_whole(data, path)
   invisible(path)
 }
@@ -78,6 +81,7 @@ load_laplace <- function(path, model = NULL, levels = NULL) {
   answer <- make_remote(server, "load", params)
   # Without its network the blob alone could not be loaded again.
   if (!is.null(model)) blob <- request(server, "save", list(posterior = answer$handle))$data
+  if (is.null(levels)) levels <- unlist(answer$labels)
   call <- list(call = match.call(), levels = levels, features = known_columns(answer$summary))
   new_laplace(call, answer$summary, blob, answer$remote)
 }

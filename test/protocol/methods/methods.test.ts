@@ -507,3 +507,13 @@ t.test('parameters that a method does not have are refused, of every method', as
     message: /Did you mean 'hints'/,
   })
 })
+
+t.test('the names of the classes are saved with the posterior', async t => {
+  const { caller, posterior } = await fitted()
+  const labels = ['setosa', 'versicolor', 'virginica']
+  const saved = await caller.call('save', { posterior, labels })
+  t.same((await caller.call('load', { data: saved['data'] as Uint8Array }))['labels'], labels)
+  const unnamed = await caller.call('save', { posterior })
+  t.notOk('labels' in await caller.call('load', { data: unnamed['data'] as Uint8Array }))
+  await t.rejects(caller.call('save', { posterior, labels: [1, 2, 3] }), { code: 'PROTOCOL' })
+})

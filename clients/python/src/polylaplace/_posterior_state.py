@@ -216,7 +216,8 @@ class PosteriorState(CheckedArguments):
 
     def _saved(self, *, network: bool) -> bytes:
         """The posterior as bytes."""
-        return bytes(self._call("save", {"network": network})["data"])
+        labels = {"labels": list(self._class_names)} if self._class_names else {}
+        return bytes(self._call("save", {"network": network, **labels})["data"])
 
     def _keep_copy(self) -> None:
         """Keeps the blob here, so that the posterior outlives its server."""

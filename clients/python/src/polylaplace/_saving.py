@@ -33,6 +33,11 @@ class Saving(PosteriorState):
         """
         write_whole(path, self.to_bytes(network=network))
 
+    @property
+    def class_names(self) -> list[str]:
+        """The classes in the order of the outputs, as the file or an estimator names them; empty where none does."""
+        return list(self._class_names)
+
     @classmethod
     def from_bytes(cls, data: bytes, *, model: Any = None, example: Any = None, client: Client | None = None) -> Self:
         """A posterior from its blob; `model` and `example` as of `load`."""
@@ -45,7 +50,9 @@ class Saving(PosteriorState):
         remote, answer = create(connection, "load", params)
         if model is None:
             remote.set_remake(maker("load", {"data": params["data"]}))
-        return cls._from_remote(remote, answer.get("summary", {}), connection, bytes(data) if model is None else None)
+        self = cls._from_remote(remote, answer.get("summary", {}), connection, bytes(data) if model is None else None)
+        self._class_names = [str(name) for name in answer.get("labels", ())]
+        return self
 
     @classmethod
     def _from_remote(cls, remote: Remote, summary: Mapping[str, Any], client: Client, blob: bytes | None) -> Self:

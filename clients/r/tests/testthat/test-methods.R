@@ -174,3 +174,15 @@ test_that("each output of a low-rank regression has rows of its own in tidy", {
   expect_length(unique(table$response), 2)
   expect_output(print(summary(la)), "mean_sd")
 })
+
+test_that("a file keeps the names of columns and classes", {
+  path <- save_laplace(iris_fit(), tempfile(fileext = ".posterior"))
+  loaded <- load_laplace(path)
+  new <- iris[c(1, 60, 120), ]
+  expect_equal(predict(loaded, new), predict(iris_fit(), new))
+  expect_identical(levels(predict(loaded, new, type = "class")), levels(iris$Species))
+  # Columns in another order, and others beside them.
+  expect_equal(predict(loaded, new[5:1]), predict(loaded, new))
+  expect_error(predict(loaded, new[-1]), "Sepal.Length")
+  expect_identical(colnames(predict(load_laplace(path, levels = c("a", "b", "c")), new)), c("a", "b", "c"))
+})

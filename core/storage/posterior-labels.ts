@@ -1,6 +1,6 @@
-/** @file Text labels kept in the posterior's file, so that predictions name classes as the training data did. */
-import { isRecord, type Tree, writeContainer } from '../../core/storage/container.js'
-import { readContainer } from '../../core/storage/read-container.js'
+/** @file Names of the classes in a posterior's file, so that predictions name them as the training data did. */
+import { isRecord, type Tree, writeContainer } from './container.js'
+import { readContainer } from './read-container.js'
 
 const KIND = 'posterior'
 
