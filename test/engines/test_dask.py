@@ -34,8 +34,9 @@ from polylaplace import (
     NodeNotFoundError,
     OptionError,
     Progress,
+    ShapeError,
 )
-from polylaplace.distributed import fit_batches, fit_dask, predict_dask
+from polylaplace.distributed import fit_batches, fit_dask, fit_ray, fit_spark, predict_dask
 
 
 @pytest.fixture(scope="module")
@@ -199,6 +200,18 @@ def test_what_cannot_be_is_refused_at_the_start(cluster: Client, monkeypatch: py
         fit_dask(posterior("classification"), table.assign(y=7), label="y")
     with pytest.raises(OptionError, match="name of a column"):
         fit_dask(posterior("classification"), table, label="y", sample_weight=COUNTS)
+    x, y = data("classification")
+    for engine, kind in ((fit_dask, "dask.array"), (fit_ray, "ray.data"), (fit_spark, "Spark")):
+        with pytest.raises(OptionError, match=f"must be a .*{kind}.*; got ndarray"):
+            engine(posterior("classification"), x)
+    with pytest.raises(ShapeError, match="203 and 150 rows"):
+        fit_dask(posterior("classification"), dask.array.from_array(x), dask.array.from_array(y[:150]))
+    with pytest.raises(DataError, match="Row 7 of .* has no 'b'"):
+        rows = frame("classification").to_dict("records")
+        del rows[7]["b"]
+        fit_dask(posterior("classification"), dask.bag.from_sequence(rows, npartitions=2), label="y")
+    with pytest.raises(DataError, match="no rows to predict for"):
+        predict_dask(posterior("classification").fit(x, y), table[table.a > 1e9], label="y")
     fitted = fit_dask(
         posterior("classification"), table[(table.a > 0) | (table.y == 0)].map_partitions(_without_second), label="y"
     )

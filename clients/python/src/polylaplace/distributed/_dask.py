@@ -15,8 +15,10 @@ from .._laplace import Laplace
 from .._progress import ProgressOption
 from ._driver import SAMPLE_BYTES, Told, fit, predictor
 from ._extras import needed
-from ._tables import Columns, Features, Label, is_arrays
+from ._tables import Columns, Features, Label, demand_method, is_arrays
 from ._work import FAN_IN, Job, Predict, probe
+
+_KIND = "a dask.array, dask.dataframe or dask.bag"
 
 
 def fit_dask(
@@ -100,6 +102,7 @@ def predict_dask(
     Returns:
         Of a data frame a data frame, lazy as it was; of an array a dictionary of arrays (n,).
     """
+    demand_method(data, "to_delayed", _KIND)
     work = predictor(la, features, label, alpha, prefix, threads)
     if _is_array(data):
         rows = _by_rows(data)
@@ -222,14 +225,9 @@ class _Dask:
             beside = [_as_divided(part, rows) for part in (y, weights) if part is not None]
             blocks = [part.to_delayed().ravel() for part in (rows, *beside)]
             self._parts: list[tuple[Any, ...]] = list(zip(*blocks, strict=True))
-        elif hasattr(data, "to_delayed"):
-            self._parts = [(part,) for part in data.to_delayed()]
         else:
-            raise OptionError(
-                f"data must be a dask.array, dask.dataframe or dask.bag; got {type(data).__name__}.",
-                "BAD_OPTION",
-                {"option": "data"},
-            )
+            demand_method(data, "to_delayed", _KIND)
+            self._parts = [(part,) for part in data.to_delayed()]
 
     def first(self) -> Any:
         for part in self._parts:

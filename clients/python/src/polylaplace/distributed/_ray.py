@@ -15,8 +15,10 @@ from .._laplace import Laplace
 from .._progress import ProgressOption
 from ._driver import SAMPLE_BYTES, Told, fit, predictor, told_as_text
 from ._extras import needed
-from ._tables import Columns, Features, Label, count_of
+from ._tables import Columns, Features, Label, count_of, demand_method
 from ._work import FAN_IN, Job, Predict, SampleJob, probe
+
+_KIND = "a ray.data.Dataset"
 
 
 def fit_ray(
@@ -78,6 +80,7 @@ def predict_ray(
 ) -> Any:
     """The dataset with the columns of a prediction, lazy as it was; arguments as for `predict_dask`."""
     ray = needed("ray", "ray")
+    demand_method(dataset, "iter_batches", _KIND)
     work = predictor(la, features, label, alpha, prefix, threads)
     return dataset.map_batches(
         _Predicts,
@@ -189,6 +192,7 @@ class _Ray:
     repeats = "count"
 
     def __init__(self, dataset: Any, workers: int | None) -> None:
+        demand_method(dataset, "iter_batches", _KIND)
         self._dataset = dataset
         self._workers = workers
 

@@ -11,10 +11,11 @@ from .._laplace import Laplace
 from .._progress import ProgressOption
 from ._driver import SAMPLE_BYTES, Told, fit, predictor, told_as_text
 from ._extras import needed
-from ._tables import Columns, Features, Label
+from ._tables import Columns, Features, Label, demand_method
 from ._work import FAN_IN, Job, Predict, probe
 
 _PIECES = "part long, piece binary"
+_KIND = "a data frame of Spark"
 
 
 def fit_spark(
@@ -72,6 +73,7 @@ def predict_spark(
     threads: int | None = 1,
 ) -> Any:
     """The data frame with the columns of a prediction, lazy as it was; arguments as for `predict_dask`."""
+    demand_method(dataframe, "mapInArrow", _KIND)
     work = predictor(la, features, label, alpha, prefix, threads)
     first = dataframe.limit(1).toArrow()
     types = needed("pyspark.sql.types", "spark")
@@ -122,6 +124,7 @@ class _Spark:
     part = "partition {}"
 
     def __init__(self, dataframe: Any) -> None:
+        demand_method(dataframe, "mapInArrow", _KIND)
         self._dataframe = dataframe
 
     def first(self) -> Any:

@@ -20,6 +20,16 @@ Features: TypeAlias = str | Sequence[str] | Mapping[str, str | Sequence[str]] | 
 Label: TypeAlias = str | Sequence[str] | None
 
 
+def demand_method(data: Any, method: str, what: str) -> None:
+    """Refuses data of another engine, which lack a method."""
+    if not hasattr(data, method):
+        raise OptionError(
+            f"The data must be {what}; got {type(data).__name__}. `fit_batches` takes what one machine holds.",
+            "BAD_OPTION",
+            {"option": "data"},
+        )
+
+
 def is_arrays(batch: Any) -> bool:
     """Whether a batch is (x, y), or (x, y, weights), and no table."""
     return isinstance(batch, (tuple, list)) and len(batch) in (2, 3)

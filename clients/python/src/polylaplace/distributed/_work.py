@@ -19,7 +19,7 @@ import numpy as np
 from .._data import Array, to_array
 from .._default_client import default_client
 from .._examples import Examples, concatenated
-from .._exceptions import LaplaceError, StateError
+from .._exceptions import DataError, LaplaceError, StateError
 from .._files import write_whole
 from .._laplace import Laplace
 from .._likelihoods import has_numbers
@@ -381,7 +381,9 @@ class Predict:
         """The columns for the rows of a table."""
         rows = count_of(table)
         if rows == 0:
-            raise StateError("An empty table has no prediction; its columns are known from another one.", "INTERNAL")
+            raise DataError(
+                "There are no rows to predict for, so that it is not known which columns they get.", "EMPTY_DATA"
+            )
         with named(part, number, 0, rows):
             return self._columns(self.columns.examples(table))
 
