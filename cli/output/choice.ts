@@ -26,7 +26,12 @@ function choiceNumbers(
       }, ${percent(linearWeight)} linear model`],
     ...(r === undefined
       ? []
-      : [['r', `${formatNumber(r)}: NLL of the network on its rows over leave-one-out NLL`] as const]),
+      : [
+        ['r',
+          `${formatNumber(r)}: ${
+            sigmaNoise === undefined ? 'NLL' : 'error (RMSE)'
+          } of the network on its rows over leave-one-out ${sigmaNoise === undefined ? 'NLL' : 'error'}`] as const,
+      ]),
     ...(sigmaNoise === undefined
       ? [['s', `${formatNumber(s)}: the factor of the variance in the link ${link}`] as const]
       : [['Noise', `standard deviation ${list(sigmaNoise)}`] as const]),

@@ -34,7 +34,7 @@ import { fitLowRank, forecastLinearModel, tooLarge } from './low-rank-fit.js'
 import { fitWithNoiseCovariance } from './noise-covariance-fit.js'
 import type { PosteriorState } from './posterior-state.js'
 import { checkRepresentable } from './representable.js'
-import { type SeenRows, seenRows } from './seen-rows.js'
+import { type SeenRows, seenRows, shareNotes } from './seen-rows.js'
 import { taskForRows } from './task-for-rows.js'
 import { type TuneData, tuneForAnswer, tunePosterior, type TuneRequest, tuneWithLinearModel } from './tune.js'
 import { answerByHeldOutRows } from './validated-last-layer.js'
@@ -93,7 +93,7 @@ export function startStream(whole: FitTask): FitStream {
       if (splitter !== undefined) checkShare(rows, heldOut, validation)
       const state = await withSharedProducts(whole.runtime, whole.options.threads,
         () => (fit ?? start(whole)).finish(rows, work))
-      const notes = rows === undefined ? [] : seen?.notes(rows) ?? []
+      const notes = rows === undefined ? [] : [...seen?.notes(rows) ?? [], ...shareNotes(validation, state.choice?.r)]
       return new LaplacePosterior(warned({ ...state, notes: [...notes, ...state.notes] }))
     },
   }

@@ -9,7 +9,7 @@ import { NumericalError } from '../errors/errors.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { leaveOneOut, type LeftOut, sortedMeanVariances } from '../linear-model/leave-one-out.js'
 import type { LabelledRows } from '../linear-model/linear-problem.js'
-import type { ResolvedOptions } from '../options/laplace-options.js'
+import { givesNoise, type ResolvedOptions } from '../options/laplace-options.js'
 import { decomposeAhead } from '../parallel/decompositions.js'
 import { createWorkerPool } from '../parallel/worker-pool.js'
 import { structuredPosterior } from '../posterior/structured.js'
@@ -27,6 +27,7 @@ import { inUnitsOfExcess } from '../tuning/error-scale.js'
 import { explainGate, explainLastLayerRegression, explainNoiseOfAllWeights } from '../tuning/explain.js'
 import { type Gate, lastLayerGate, lastLayerRule } from '../tuning/gate.js'
 import { leftOutProbabilities } from '../tuning/left-out-probabilities.js'
+import { withoutFloorNotes } from '../tuning/noise-floor.js'
 import { classScores, targetScores, type TrainingScores } from '../tuning/training-scores.js'
 import { exampleRows, withoutEachExample } from './left-out-examples.js'
 import type { TrainingRows } from './linear-fit-result.js'
@@ -300,7 +301,7 @@ function regressionAnswer(state: PosteriorState, data: LinearData, rows: Sampled
     structure: structured.structure,
     reason,
     explanation: noise === undefined
-      ? explainLastLayerRegression(sigma, examples)
+      ? explainLastLayerRegression(sigma, !hasTunedNoises(state) && givesNoise(options), examples)
       : explainNoiseOfAllWeights(sigma, examples),
     delta: outputDeltas(state),
     sigmaNoise: sigma,
@@ -319,7 +320,9 @@ function regressionAnswer(state: PosteriorState, data: LinearData, rows: Sampled
     : state
   const variance = noisy.structured.lastLayerVariance(rows.features, examples, 'diagonal')
     .map((value, i) => value + sigma[i % outputs] ** 2)
+  const raised = sigma.every((value, c) => value > fitted[c])
   return { ...withScores(noisy, targetScores(mean, variance, labels)), tuned: 'auto', choice,
+    notes: raised ? withoutFloorNotes(noisy.notes) : noisy.notes,
     trainingVariances: sortedMeanVariances(left, examples, outputs, sigma.map(noise => noise * noise)),
     leftOut: { kind: 'residuals', scores: sigma.map((value, c) => {
       const scores = Float64Array.from({ length: examples },

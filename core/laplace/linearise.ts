@@ -11,7 +11,7 @@ import { type TermRows, termRows } from '../linear-model/term-rows.js'
 import { shuffledParameters, untrainedErrors } from '../linear-model/untrained.js'
 import { forEachBatch, sliceExamples } from '../network/batches.js'
 import { withParameters } from '../network/parameters.js'
-import type { ResolvedOptions } from '../options/laplace-options.js'
+import { givesNoise, type ResolvedOptions } from '../options/laplace-options.js'
 import { batchWithin } from '../programs/cost.js'
 import { createEvaluator, type Evaluator } from '../programs/evaluator.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
@@ -114,7 +114,7 @@ export function termByTerm(pieces: WholeProblem): WholeProblem {
  */
 export async function errorsBeforeTraining(evaluator: Evaluator, rows: TrainingRows, labels: Float64Array,
   chosen: Int32Array, options: ResolvedOptions, work: WorkOptions): Promise<Float64Array | undefined> {
-  if (options.outputNoise !== undefined || options.settings.sigmaNoise !== undefined) return undefined
+  if (givesNoise(options)) return undefined
   const { network, slots, theta, engine, precision } = evaluator
   const graph = withParameters(network.graph, slots, shuffledParameters(theta, slots, options.seed, network.outputs))
   const untrained = createEvaluator({ ...network, graph }, 'all', engine, precision)

@@ -9,7 +9,7 @@ import { ResourceError } from '../errors/errors.js'
 import { termsOf } from '../likelihood/output-layout.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { parameterCount } from '../network/parameter-slot.js'
-import type { ResolvedOptions } from '../options/laplace-options.js'
+import { givesNoise, type ResolvedOptions } from '../options/laplace-options.js'
 import type { Likelihood, Subset } from '../options/words.js'
 import { structuredPosterior } from '../posterior/structured.js'
 import type { Evaluator } from '../programs/evaluator.js'
@@ -238,8 +238,8 @@ function choiceOf(fit: LinearFit, options: ResolvedOptions, examples: number): C
       subsetOf(options) === 'all' ? 'All weights' : 'The last linear layer'
     } by their linear model: the network has derivatives, and the model is small enough.${sample}`,
     explanation: regression
-      ? explainRegression({ ...answer, sigma: Array.from(fit.sigmaNoise), errorScale: fit.errorScale ?? [1],
-        ratio: ratio ?? 1 }, rows)
+      ? explainRegression({ ...answer, sigma: Array.from(fit.sigmaNoise), given: givesNoise(options),
+        errorScale: fit.errorScale ?? [1], ratio: ratio ?? 1 }, rows)
       : explainGate({ ...answer, ratio: ratio ?? 1, networkNll, leaveOneOutNll: scores }, rows),
     delta: curvature.models.map(({ delta }) => delta),
     sigmaNoise: regression ? Array.from(fit.sigmaNoise) : undefined,

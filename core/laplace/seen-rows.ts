@@ -3,6 +3,7 @@ import type { Likelihood } from '../options/words.js'
 import type { Batch } from '../tensor/batch.js'
 import { arraysOf, exampleCount } from '../tensor/examples.js'
 import type { Tensor } from '../tensor/tensor.js'
+import { FAR_SURER } from '../tuning/explain.js'
 
 /** From this share on, rows that are given twice are more than coincidence. */
 const NOTABLE_SHARE = 0.1
@@ -41,6 +42,17 @@ export function seenRows(likelihood: Likelihood, given: Batch | undefined): Seen
       ? classNotes(classes, heldOut)
       : [])],
   }
+}
+
+/**
+ * Which rows a share holds out is chance: a network that has learnt the rows of the fit by heart has seen those too.
+ * @param r that of the choice
+ */
+export function shareNotes(validation: unknown, r: number | undefined): string[] {
+  if (typeof validation !== 'number' || r === undefined || r >= FAR_SURER) return []
+  return [`The held-out rows (validation: ${validation}) are a share of rows that the network seems to have learnt by `
+    + `heart (r = ${r.toPrecision(3)}). If it was trained on them, it has seen the held-out rows too, and they make it `
+    + 'look better than it is: give rows that it has not seen, or leave validation out.']
 }
 
 function seenNotes(seen: number, rows: number): string[] {

@@ -1,7 +1,8 @@
 /** @file Tunes the hyper-parameters of a fitted posterior. */
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import { scaledCurvature } from '../curvature/accumulate.js'
-import { overOutputs } from '../curvature/output-scale.js'
+import { isSum } from '../curvature/curvature.js'
+import { overOutputs, scaledByOutput } from '../curvature/output-scale.js'
 import { GraphError, OptionError } from '../errors/errors.js'
 import { checkLabels } from '../likelihood/labels.js'
 import { likelihoodModel } from '../likelihood/registry.js'
@@ -91,7 +92,7 @@ export async function tuneWithLinearModel(state: PosteriorState, request: TuneRe
     work,
   })
   const notes = [
-    ...(fit.note === undefined ? [] : [fit.note]),
+    ...fit.notes,
     ...(share === 1
       ? []
       : [`Prior and curvature come from ${data.examples} of the ${data.seen} rows, drawn by the seed.`]),
@@ -110,30 +111,40 @@ export async function tuneWithLinearModel(state: PosteriorState, request: TuneRe
 }
 
 /**
- * As `tuneWithLinearModel`, for an answer: the outputs of a regression that says its noise itself are brought to one
- * scale, and each gets its own noise and prior precision of it.
+ * As `tuneWithLinearModel`, for an answer: the outputs of a regression are brought to one scale, that of their targets
+ * or of the noises that were given, and each gets its own prior precision (and noise) of it.
  */
 export async function tuneForAnswer(state: PosteriorState, request: TuneRequest, data: LinearData,
   work: WorkOptions): Promise<PosteriorState> {
-  const { structured, options: { likelihood, outputNoise }, evaluator: { network: { outputs } } } = state
+  const { structured, options, evaluator: { network: { outputs } } } = state
+  const { likelihood, outputNoise, noiseCovariance } = options
   const { slots, mean, settings } = structured
-  const apart = likelihood === 'regression' && outputs > 1 && request.tuneNoise && outputNoise === undefined
-    && request.priorStructure === 'scalar' && settings.priorMean === 0
+  const apart = likelihood === 'regression' && outputs > 1 && request.tuneNoise === (outputNoise === undefined)
+    && noiseCovariance === undefined && request.priorStructure === 'scalar' && settings.priorMean === 0
   if (!apart) return tuneWithLinearModel(state, request, data, work)
-  const scales = deviationsOf(data.labels, outputs)
+  const scales = outputNoise === undefined ? deviationsOf(data.labels, outputs) : Array.from(outputNoise)
   const own = overOutputs(slots, scales)
   const standardised = structuredPosterior(structured.curvature, slots, mean.map((value, i) => value / own[i]),
     settings)
-  const tuned = await tuneWithLinearModel({ ...state, structured: standardised }, request, { ...data,
-    labels: data.labels.map((value, i) => value / scales[i % outputs]) }, work)
+  const tuned = await tuneWithLinearModel(
+    { ...state, options: { ...options, outputNoise: undefined }, structured: standardised },
+    request,
+    { ...data, labels: data.labels.map((value, i) => value / scales[i % outputs]) },
+    work,
+  )
   const { settings: { priorPrecision, sigmaNoise }, curvature } = tuned.structured
   const delta = typeof priorPrecision === 'number' ? priorPrecision : priorPrecision[0]
-  const back: PosteriorState = { ...tuned, structured: structuredPosterior(curvature, slots, mean, settings),
+  const deltas = scales.map(scale => delta / scale ** 2)
+  const back: PosteriorState = { ...tuned, options, structured: structuredPosterior(curvature, slots, mean, settings),
     mode: tuned.mode === undefined
       ? undefined
       : { ...tuned.mode, weights: tuned.mode.weights.map((value, i) => value * own[i]) } }
-  return withOutputNoise(back, data, { sigma: scales.map(scale => sigmaNoise * scale),
-    delta: scales.map(scale => delta / scale ** 2) })
+  if (outputNoise === undefined) {
+    return withOutputNoise(back, data, { sigma: scales.map(scale => sigmaNoise * scale), delta: deltas })
+  }
+  const noisy = isSum(curvature) ? scaledByOutput(curvature, slots, scales.map(scale => scale ** -2)) : curvature
+  return { ...back,
+    structured: structuredPosterior(noisy, slots, mean, { ...settings, priorPrecision: overOutputs(slots, deltas) }) }
 }
 
 /** Standard deviation of every output's targets; 1 where they are all the same. */

@@ -528,6 +528,11 @@ function isBatch(value: unknown): value is Batch {
   return typeof value === 'object' && value !== null && 'x' in value && 'y' in value
 }
 
+/** Whether the noise of a regression was given: one number, or one an output. */
+export function givesNoise({ outputNoise, settings }: Pick<ResolvedOptions, 'outputNoise' | 'settings'>): boolean {
+  return outputNoise !== undefined || settings.sigmaNoise !== undefined
+}
+
 function settingsOf(options: FullOptions, { outputNoise }: OwnNoise): Partial<PosteriorSettings> {
   const { priorPrecision, priorMean, sigmaNoise, temperature } = options
   return {

@@ -3,11 +3,12 @@ import type { Choice, HeldOutScores } from './choice.js'
 import { isGain } from './gain.js'
 import type { Gate } from './gate.js'
 
-const percent = (share: number): string => `${Math.round(100 * share)} %`
+/** A weight: to one decimal, so that two of them make 100 %. */
+const percent = (share: number): string => `${Number((100 * share).toFixed(1))} %`
 const nats = (nll: number): string => nll.toPrecision(3)
 
 /** Below this ratio a network is far surer on rows it has seen than it should be. */
-const FAR_SURER = 0.5
+export const FAR_SURER = 0.5
 
 /** The sentences of a gate; `rows` is how many rows it comes from. */
 export function explainGate({ ratio, networkNll, leaveOneOutNll, varianceScale, networkWeight, linearWeight }: Gate,
@@ -35,6 +36,8 @@ function verdictOf(ratio: number, networkWeight: number, linearWeight: number): 
 export interface RegressionFindings {
   /** One an output. */
   readonly sigma: readonly number[]
+  /** Whether the noise was given, and only the prior found. */
+  readonly given: boolean
   /** How many times larger than by the evidence the standard deviations are, one an output; 1 where noise is given. */
   readonly errorScale: readonly number[]
   /** r: root mean squares of the network's errors on its rows over the linear model's left-out ones. */
@@ -44,8 +47,12 @@ export interface RegressionFindings {
 }
 
 /** The sentences of a regression. */
-export function explainRegression({ sigma, errorScale, ratio, networkWeight, linearWeight }: RegressionFindings,
-  rows: number): string {
+export function explainRegression(
+  { sigma, given, errorScale, ratio, networkWeight, linearWeight }: RegressionFindings,
+  rows: number,
+): string {
+  const mean = meanOf(ratio, networkWeight, linearWeight)
+  if (given) return `${givenNoise(sigma)} ${mean}`
   const noise = sigma.map(value => value.toPrecision(3)).join(', ')
   const scale = errorScale.map(value => value.toPrecision(3)).join(', ')
   const size = errorScale.every(value => value === 1)
@@ -54,7 +61,12 @@ export function explainRegression({ sigma, errorScale, ratio, networkWeight, lin
       + 'of this network and of the same one with shuffled weights, which has learnt none of them by heart.'
   return `From ${rows} training rows the noise has standard deviation ${noise}${each(sigma)}, by the evidence of the `
     + 'linear model over all weights, which knows how much of the residuals the network could have learnt by heart.'
-    + `${size} ${meanOf(ratio, networkWeight, linearWeight)}`
+    + `${size} ${mean}`
+}
+
+function givenNoise(sigma: readonly number[]): string {
+  return `The noise has standard deviation ${sigma.map(value => value.toPrecision(3)).join(', ')}${each(sigma)}, as it `
+    + 'was given.'
 }
 
 function meanOf(ratio: number, networkWeight: number, linearWeight: number): string {
@@ -77,8 +89,9 @@ export function explainNoiseOfAllWeights(sigma: readonly number[], rows: number)
     + 'halfway between network and linear model.'
 }
 
-/** The sentences of a regression by its last layer. */
-export function explainLastLayerRegression(sigma: readonly number[], rows: number): string {
+/** The sentences of a regression by its last layer; `given`: whether its noise was given. */
+export function explainLastLayerRegression(sigma: readonly number[], given: boolean, rows: number): string {
+  if (given) return `${givenNoise(sigma)} The mean is halfway between network and linear model.`
   const noise = sigma.map(value => value.toPrecision(3)).join(', ')
   return `From ${rows} training rows the noise has standard deviation ${noise}${each(sigma)}, by the leave-one-out `
     + "residuals of the last layer's linear model. Its features have seen the rows, so that it may still be too small; "

@@ -3,7 +3,7 @@
  * its score on new rows; the network's own score on rows it has seen does not. r = (NLL of the network on its rows) /
  * (leave-one-out NLL of the linear model): far below 1 the network has learnt its rows by heart, above 1 it fits rows
  * it has seen worse than the linear model predicts rows it has not. p = (1 - w) p_network + w p_linear with
- * w = (1 - r)/2, with more than two classes at most 1/4; and p_linear alone where r > 1.
+ * w = (1 - r)/2, with more than two classes at most 1/8; and p_linear alone where r > 1.
  */
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import type { LeftOut } from '../linear-model/leave-one-out.js'
@@ -20,7 +20,7 @@ const SHARE_TO_EARN = 0.9
  * that has learnt a few rows by heart often predicts new ones well, where its linear model says little of each class.
  */
 const MOST_OF_TWO_CLASSES = 1 / 2
-const MOST_OF_MORE_CLASSES = 1 / 4
+const MOST_OF_MORE_CLASSES = 1 / 8
 /** Probabilities below this count as this in a score. */
 const SMALLEST_PROBABILITY = 1e-12
 

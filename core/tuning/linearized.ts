@@ -43,7 +43,7 @@ export interface LinearizedFit {
   readonly loss: number
   /** gamma. */
   readonly effectiveParameters: number
-  readonly note?: string
+  readonly notes: readonly string[]
 }
 
 const MOST_ROUNDS = 300
@@ -121,7 +121,7 @@ export async function tuneLinearized(model: LinearModel, options: LinearizedOpti
     mode: last.mode.w,
     loss: last.mode.loss,
     effectiveParameters: last.gamma.reduce((a, b) => a + b, 0),
-    ...(notes.length === 0 ? {} : { note: notes.join(' ') }),
+    notes,
   }
 }
 
@@ -135,7 +135,7 @@ export async function linearizedAt(model: LinearModel, shape: SumShape, settings
   const mode = await linearMode(model, objectiveOf(model, groups, settings), start, FINAL_TOLERANCE, signal)
   const { gamma } = effectiveParameters(model, shape, groups, settings, mode)
   return { settings, curvature: model.curvature(mode.f, shape), mode: mode.w, loss: mode.loss,
-    effectiveParameters: gamma.reduce((a, b) => a + b, 0) }
+    effectiveParameters: gamma.reduce((a, b) => a + b, 0), notes: [] }
 }
 
 /**

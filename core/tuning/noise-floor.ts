@@ -73,9 +73,16 @@ function keepsHalf(size: number, h: Float64Array, delta: Float64Array, variance:
   return cholesky(size, precision) < 0
 }
 
+const AT_FLOOR = 'The noise is at its floor'
+
+/** The notes of a posterior whose noise is another than the one that was at its floor. */
+export function withoutFloorNotes(notes: readonly string[]): string[] {
+  return notes.filter(note => !note.startsWith(AT_FLOOR))
+}
+
 /** What a user is told when the noise is at its floor. */
 export function floorNote(sigma: number): string {
-  return `The noise is at its floor, sigma = ${sigma.toPrecision(3)}: the fit interpolates its training rows, ` +
+  return `${AT_FLOOR}, sigma = ${sigma.toPrecision(3)}: the fit interpolates its training rows, ` +
     'and they do not determine the noise. Give sigmaNoise, or choose it by held-out rows.'
 }
 

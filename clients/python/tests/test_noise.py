@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.neural_network import MLPRegressor
 
 from mlp import NumpyMlp
-from polylaplace import Laplace, OptionError, load
+from polylaplace import Laplace, LaplaceRegressor, OptionError, load
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +133,19 @@ def test_the_covariance_that_the_evidence_chooses(two: dict[str, Any]) -> None:
         assert abs(up - down) / 2 < 2e-3 * (2 * best - up - down)
     la.fit(two["x"][:40], two["y"][:40])
     assert not np.allclose(la.sigma_noise, found, rtol=1e-3)
+
+
+def test_the_estimator_takes_noises_that_are_given(two: dict[str, Any]) -> None:
+    sigma = [0.1, 0.4]
+    for subset in ("auto", "last_layer"):
+        model = LaplaceRegressor(two["network"], sigma_noise=sigma, subset_of_weights=subset).fit(two["x"], two["y"])
+        np.testing.assert_array_equal(model.sigma_noise_, sigma)
+        assert model.choice_ is not None
+        assert "as it was given" in str(model.choice_)
+        _, std = model.predict(two["x_new"], return_std=True)
+        assert (std > sigma).all()
+    assert clone(LaplaceRegressor(two["network"], sigma_noise=sigma)).sigma_noise == sigma
+    with pytest.raises(OptionError, match="2 outputs"):
+        LaplaceRegressor(two["network"], sigma_noise=[0.1, 0.2, 0.3]).fit(two["x"], two["y"])
+    with pytest.raises(OptionError, match="positive"):
+        LaplaceRegressor(two["network"], sigma_noise=0).fit(two["x"], two["y"])

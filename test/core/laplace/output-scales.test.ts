@@ -81,3 +81,42 @@ for (const options of KINDS) {
     t.ok(Math.abs(other.logLikelihood / log - 1) < 1e-9, 'the log likelihood has these noises')
   })
 }
+
+for (const options of KINDS.filter(({ subset }) => subset !== 'all')) {
+  t.test(`noises that are given, on scales 1 and ${SCALE}: ${JSON.stringify(options)}`, async t => {
+    const fit = (scale: number): Promise<LaplacePosterior> => {
+      const { graph, y } = problem(scale)
+      return laplace(graph, { likelihood: 'regression', sigmaNoise: [0.3, 0.3 * scale], ...options }).fit(x, y)
+    }
+    const [one, other] = [await fit(1), await fit(SCALE)]
+    const [a, z] = [await one.predict(xNew), await other.predict(xNew)]
+    t.match(other.choice, { sigmaNoise: [0.3, 0.3 * SCALE],
+      explanation: /0\.300, 300 \(an output each\), as it was given/ })
+    t.notMatch(other.choice?.explanation, /evidence|left out|leave-one-out/, 'nothing of a noise that was found')
+    for (let n = 0; n < 5; n++) {
+      const [first, second] = [0, 1].map(c => Math.sqrt(z.variance.data[2 * n + c] / a.variance.data[2 * n + c]))
+      t.ok(first > 0.8 && first < 1.25, `the first output does not feel the second: ${first}`)
+      t.ok(second > 0.6 * SCALE && second < 1.7 * SCALE, `the second is as unsure as its scale: ${second}`)
+    }
+    t.same((await loadPosterior(other.save()).predict(xNew)).variance.data, z.variance.data, 'saved')
+  })
+}
+
+t.test('a last layer whose noise all weights find does not say that it is at its floor', async t => {
+  const [HERE, UNITS] = [30, 60]
+  const many = drawer(5)
+  const rows = many(HERE, INPUTS)
+  const builder = new GraphBuilder('float64')
+  const hidden = builder.node('Tanh', [
+    builder.node('Gemm', [builder.input('x', [BATCH, INPUTS]), builder.parameter('w', many(UNITS, INPUTS)),
+      builder.parameter('b', many(UNITS))], { transB: 1 }),
+  ])
+  const graph = builder.build([
+    builder.node('Gemm', [hidden, builder.parameter('v', many(1, UNITS)), builder.parameter('c', many(1))], {
+      transB: 1,
+    }),
+  ])
+  const posterior = await laplace(graph, { likelihood: 'regression', subset: 'last_layer' }).fit(rows, many(HERE, 1))
+  t.ok(Number(posterior.sigmaNoise) > 0.1, `noise ${Number(posterior.sigmaNoise)}`)
+  t.notMatch(posterior.notes.join(), /floor/)
+})

@@ -238,6 +238,22 @@ t.test('a share of the rows is held out, the same ones however they come', async
   t.equal(batches.choice?.heldOut?.rows, 20)
 })
 
+t.test('a share of rows that the network has learnt by heart has been seen too, and this is said', async t => {
+  const { x } = draws(60, 1, 9)
+  const steep = { likelihood: 'binary', validation: 0.2 } as const
+  const learnt = float64([60, 1], Float64Array.from(x.data, value => Number(value > 0)))
+  const seen = await laplace(line(400), steep).fit(x, learnt)
+  t.ok(seen.choice!.r! < 0.5, `r = ${seen.choice!.r}`)
+  t.match(seen.notes.join(), /a share of rows that the network seems to have learnt by heart/)
+  const heldOut = draws(20, 1, 10)
+  const given = await laplace(line(400), { likelihood: 'binary', validation: heldOut }).fit(x, learnt)
+  t.notMatch(given.notes.join(), /by heart/, 'rows that were given are for the user to know')
+  const { x: others, y } = draws(60, 1, 11)
+  const honest = await laplace(line(1), steep).fit(others, y)
+  t.ok(honest.choice!.r! > 0.5)
+  t.notMatch(honest.notes.join(), /by heart/)
+})
+
 t.test('a few held-out rows do not harm: the mean over many draws of ten', async t => {
   // A calm network: its slope is the truth.
   const graph = line(1)

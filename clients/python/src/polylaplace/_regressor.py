@@ -13,6 +13,7 @@ from ._examples import is_mapping, to_examples
 from ._exceptions import OptionError
 from ._held_out import HeldOut
 from ._likelihoods import NUMBER_LIKELIHOODS, has_numbers
+from ._options import as_noise
 from ._scikit_learn import MLPRegressor, RegressorMixin, check_is_fitted, check_random_state
 from ._sklearn_models import unwrapped_estimator
 
@@ -26,9 +27,10 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
         likelihood: 'regression', 'poisson' (counts; the network's outputs are logarithms of rates) or 'heteroscedastic'
             (the outputs are the means, then as many logarithms of variances, as a network trained by the Gaussian
             likelihood has them). None: that of the network's own loss.
+        sigma_noise: standard deviation of the observations: a number, or one for each output; a matrix (C, C) is the
+            covariance of their noises. None: tuned together with the prior precision, one for each output.
         subset_of_weights, hessian_structure, curvature, prior_precision, tune, prior_structure, random_state,
-            validation_fraction: as in LaplaceClassifier. The noise is tuned together with the prior precision, one for
-            each output.
+            validation_fraction: as in LaplaceClassifier.
 
     An MLPRegressor(loss='poisson') gets the likelihood 'poisson': predictions are rates, their standard deviations and
     intervals those of counts. The priors of 'poisson' and 'heteroscedastic' are tuned by 'marglik', or 'grid' with
@@ -47,9 +49,12 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
     """
 
     @with_parameters_of(LaplaceEstimator.__init__)
-    def __init__(self, model: Any = None, *, likelihood: str | None = None, **options: Any) -> None:
+    def __init__(
+        self, model: Any = None, *, likelihood: str | None = None, sigma_noise: Any = None, **options: Any
+    ) -> None:
         super().__init__(model, **options)
         self.likelihood = likelihood
+        self.sigma_noise = sigma_noise
 
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, *, X_val: Any = None, y_val: Any = None
@@ -99,6 +104,12 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
         la = self._posterior_of(network, self.likelihood or _likelihood_of(network))
         self._fit_laplace(la, network, X, self._targets(y, "y"), held, weight)
         return self
+
+    def _fit_options(self, likelihood: str, there: bool) -> dict[str, Any]:
+        options = super()._fit_options(likelihood, there)
+        if self.sigma_noise is not None:
+            options["sigmaNoise"] = as_noise(self.sigma_noise, "sigma_noise")
+        return options
 
     def _targets(self, y: Any, name: str) -> Array:
         """Targets with two axes, (n, C)."""
@@ -159,7 +170,7 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
 
     @property
     def sigma_noise_(self) -> Any:
-        """Standard deviation of the noise, tuned: a number, or an array (C,) where the outputs differ."""
+        """Standard deviation of the noise, tuned or given: a number, or an array (C,) where the outputs differ."""
         return self._posterior().sigma_noise
 
     def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = 0) -> Array:
