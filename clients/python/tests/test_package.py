@@ -83,6 +83,23 @@ def test_estimators_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> Non
         _ = polylaplace.LaplaceClassifier
 
 
+def test_everything_is_imported_without_scikit_learn() -> None:
+    program = (
+        "import sys; sys.modules['sklearn'] = None\n"
+        "from polylaplace import *\n"
+        "print(Laplace.__name__, load.__name__, 'LaplaceClassifier' in dir())\n"
+    )
+    source = str(PACKAGE / "src")
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": source},
+    )
+    assert done.stdout.split() == ["Laplace", "load", "False"]
+
+
 def test_doctor_explains(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     out = io.StringIO()
     assert polylaplace.doctor(file=out)

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import importlib
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
@@ -53,13 +54,14 @@ if TYPE_CHECKING:
     from ._mixture import Mixture
     from ._own_likelihood import OwnLikelihood
     from ._partial import Partial, merge
-    from ._prediction import Prediction
+    from ._prediction import ClassPrediction, ObservationPrediction, Prediction, RegressionPrediction
     from ._progress import Progress
 
 __all__ = [
     "BlockDiagonal",
     "CancelledError",
     "Choice",
+    "ClassPrediction",
     "Client",
     "Comparison",
     "DataError",
@@ -78,6 +80,7 @@ __all__ = [
     "Mixture",
     "NodeNotFoundError",
     "NumericalError",
+    "ObservationPrediction",
     "OptionError",
     "OwnLikelihood",
     "Partial",
@@ -85,6 +88,7 @@ __all__ = [
     "PriorWarning",
     "Progress",
     "ProtocolError",
+    "RegressionPrediction",
     "ResourceError",
     "ServerCrashedError",
     "ShapeError",
@@ -97,6 +101,11 @@ __all__ = [
     "load",
     "merge",
 ]
+
+if not TYPE_CHECKING and find_spec("sklearn") is None:
+    # `from polylaplace import *` works without scikit-learn; a name of an estimator says what to install.
+    __all__.remove("LaplaceClassifier")
+    __all__.remove("LaplaceRegressor")
 
 
 #: Where each name is. Modules are imported when a name of theirs is first used: together they, and numpy, take a tenth
@@ -136,7 +145,7 @@ _MODULES = {
     "_mixture": ("Mixture",),
     "_own_likelihood": ("OwnLikelihood",),
     "_partial": ("Partial", "merge"),
-    "_prediction": ("Prediction",),
+    "_prediction": ("ClassPrediction", "ObservationPrediction", "Prediction", "RegressionPrediction"),
     "_progress": ("Progress",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

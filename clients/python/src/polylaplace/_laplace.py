@@ -6,7 +6,7 @@ import html
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, overload
 
 from ._arguments import checked
 from ._client import Client
@@ -32,7 +32,7 @@ from ._options import (
 from ._own_likelihood import OwnLikelihood
 from ._posterior_quantities import PosteriorQuantities
 from ._posterior_state import AUTO
-from ._prediction import Prediction
+from ._prediction import ClassPrediction, ObservationPrediction, Prediction, RegressionPrediction
 from ._progress import ProgressOption
 from ._report import Report
 from ._saving import Saving
@@ -45,7 +45,61 @@ DEFAULT_PRIOR = {"priorPrecision": 1.0, "priorMean": 0.0, "sigmaNoise": 1.0, "te
 __all__ = ["Laplace", "LaplaceWarning", "Prediction", "load"]
 
 
-class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities, Report, Saving):
+if TYPE_CHECKING:
+    # typing's TypeVar has defaults from Python 3.13 on; type checkers know those of typing_extensions.
+    from typing_extensions import TypeVar, Unpack
+
+    P = TypeVar("P", bound=Prediction, default=Prediction, covariant=True)
+else:
+    from typing import TypeVar
+
+    P = TypeVar("P", bound=Prediction, covariant=True)
+
+
+class LaplaceOptions(TypedDict, total=False):
+    """The options of `Laplace` that have no place of their own among its arguments."""
+
+    prior_precision: Any
+    prior_mean: Any
+    sigma_noise: Any
+    temperature: float | None
+    label_smoothing: float | None
+    class_weight: Any
+    curvature: str
+    draws: int | None
+    blocks: str | None
+    rank: float | None
+    n_subset: int | None
+    independent_outputs: bool | None
+    nystroem: bool | None
+    subnetwork_indices: Sequence[int] | Sequence[str] | Mapping[str, Any] | Array | None
+    kfac_approx: str
+    engine: str
+    precision: str | None
+    threads: int | None
+    batch_size: int | None
+    memory_limit: int | None
+    seed: int | None
+    architecture: Architecture | None
+    activation: str | None
+    input: str | None
+    output: str | None
+    positions: str | None
+    class_axis: int | None
+    dict_key_x: str | None
+    dict_key_y: str
+    last_layer_name: str | None
+    parameters: Tensors | None
+    freeze: Tensors | None
+    model_name: str | None
+    input_size: int | Sequence[int] | None
+    dimensions: Mapping[str, int] | None
+    external_data: ExternalData | None
+    client: Client | None
+    progress: ProgressOption
+
+
+class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities, Report, Saving, Generic[P]):
     """The Laplace approximation of a trained network's posterior.
 
     Args:
@@ -123,6 +177,103 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
     ((50, 1), (50, 1, 1))
     """
 
+    # For type checkers: what `predict` and calls return depends on the likelihood.
+    if TYPE_CHECKING:
+
+        def predict(
+            self,
+            X: Any,
+            *,
+            link_approx: str | None = None,
+            pred_type: str = "glm",
+            n_samples: int | None = None,
+            joint: bool = False,
+            covariance: bool = False,
+            uncertainty: bool = True,
+            seed: Any = None,
+            timeout: float | None = None,
+        ) -> P: ...
+
+        @overload
+        def __call__(
+            self: Laplace[ClassPrediction],
+            X: Any,
+            pred_type: str = "glm",
+            joint: bool = False,
+            link_approx: str | None = None,
+            n_samples: int = 100,
+            diagonal_output: bool = False,
+            seed: Any = None,
+        ) -> Array: ...
+        @overload
+        def __call__(
+            self: Laplace[RegressionPrediction] | Laplace[ObservationPrediction],
+            X: Any,
+            pred_type: str = "glm",
+            joint: bool = False,
+            link_approx: str | None = None,
+            n_samples: int = 100,
+            diagonal_output: bool = False,
+            seed: Any = None,
+        ) -> tuple[Array, Array]: ...
+        @overload
+        def __call__(
+            self,
+            X: Any,
+            pred_type: str = "glm",
+            joint: bool = False,
+            link_approx: str | None = None,
+            n_samples: int = 100,
+            diagonal_output: bool = False,
+            seed: Any = None,
+        ) -> Any: ...
+        def __call__(
+            self,
+            X: Any,
+            pred_type: str = "glm",
+            joint: bool = False,
+            link_approx: str | None = None,
+            n_samples: int = 100,
+            diagonal_output: bool = False,
+            seed: Any = None,
+        ) -> Any: ...
+
+    @overload
+    def __init__(
+        self: Laplace[ClassPrediction],
+        model: Any,
+        likelihood: Literal["classification", "binary", "multilabel"],
+        subset_of_weights: str = ...,
+        hessian_structure: str | None = ...,
+        **options: Unpack[LaplaceOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Laplace[RegressionPrediction],
+        model: Any,
+        likelihood: Literal["regression"],
+        subset_of_weights: str = ...,
+        hessian_structure: str | None = ...,
+        **options: Unpack[LaplaceOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Laplace[ObservationPrediction],
+        model: Any,
+        likelihood: Literal["poisson", "heteroscedastic"],
+        subset_of_weights: str = ...,
+        hessian_structure: str | None = ...,
+        **options: Unpack[LaplaceOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Laplace[Prediction],
+        model: Any,
+        likelihood: str | OwnLikelihood,
+        subset_of_weights: str = ...,
+        hessian_structure: str | None = ...,
+        **options: Unpack[LaplaceOptions],
+    ) -> None: ...
     def __init__(
         self,
         model: Any,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ._batching import row_batches, together
@@ -64,6 +64,45 @@ class Prediction:
     novelty_score: Array | None = None
     seed: int | None = None
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClassPrediction(Prediction):
+    """A prediction of classes or labels ('classification', 'binary', 'multilabel'): it has probabilities."""
+
+    probabilities: Array = field(kw_only=True)
+    predictive_mean: None = None
+    predictive_variance: None = None
+    predictive_covariance: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RegressionPrediction(Prediction):
+    """A prediction of a 'regression': it has the variance of a new observation, whose mean is `mean`."""
+
+    probabilities: None = None
+    predictive_mean: None = None
+    predictive_variance: Array = field(kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ObservationPrediction(Prediction):
+    """A prediction of 'poisson' or 'heteroscedastic': it has mean and variance of a new observation."""
+
+    probabilities: None = None
+    predictive_mean: Array = field(kw_only=True)
+    predictive_variance: Array = field(kw_only=True)
+
+
+#: The class of a prediction by its likelihood; of others it is `Prediction`.
+_CLASSES: dict[str, type[Prediction]] = {
+    "classification": ClassPrediction,
+    "binary": ClassPrediction,
+    "multilabel": ClassPrediction,
+    "regression": RegressionPrediction,
+    "poisson": ObservationPrediction,
+    "heteroscedastic": ObservationPrediction,
+}
 
 
 class Predicting(Sampling):
@@ -137,7 +176,8 @@ class Predicting(Sampling):
         options = {"joint": joint, "covariance": covariance or joint, "uncertainty": uncertainty}
         answer = self._predicted(X, link_approx, pred_type, n_samples, options, seed, timeout=timeout)
         answer["notes"] = tuple(answer.get("notes", ()))
-        return Prediction(**{snake_case(key): value for key, value in answer.items()})
+        kind = _CLASSES.get(self.likelihood, Prediction)
+        return kind(**{snake_case(key): value for key, value in answer.items()})
 
     def _predicted(
         self,

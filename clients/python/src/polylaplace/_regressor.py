@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -116,6 +116,16 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
         array = to_array(y, name)
         return array.reshape(-1, 1) if array.ndim == 1 else array
 
+    @overload
+    def predict(self, X: Any, return_std: Literal[False] = ..., return_cov: Literal[False] = ...) -> Array: ...
+    @overload
+    def predict(self, X: Any, return_std: Literal[True], return_cov: Literal[False] = ...) -> tuple[Array, Array]: ...
+    @overload
+    def predict(
+        self, X: Any, return_std: Literal[False] = ..., *, return_cov: Literal[True]
+    ) -> tuple[Array, Array]: ...
+    @overload
+    def predict(self, X: Any, return_std: bool = ..., return_cov: bool = ...) -> Any: ...
     def predict(self, X: Any, return_std: bool = False, return_cov: bool = False) -> Any:
         """Predictions (n,) or (n, C), with standard deviations or covariances as GaussianProcessRegressor gives them.
 
