@@ -5,7 +5,7 @@ const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', 
   "'": '&#39;' }
 
 /** Text as HTML: names and notes come from files that may hold anything. */
-export const escaped = (text: string): string => text.replace(/[&<>"']/g, character => ENTITIES[character])
+const escaped = (text: string): string => text.replace(/[&<>"']/g, character => ENTITIES[character])
 
 const STYLE = `${COLOURS}
 body { margin: 0 auto; max-width: 76rem; padding: 1rem; background: var(--paper); color: var(--ink);

@@ -98,7 +98,7 @@ function networkAt(reader: FluxReader, networks: readonly FoundNetwork[], wanted
 }
 
 /** The graph of a network, with the input's shape as given or found by trying. */
-export function graphOf(reader: FluxReader, layer: FluxLayer, inputSize: FluxOptions['inputSize']): Attempt {
+function graphOf(reader: FluxReader, layer: FluxLayer, inputSize: FluxOptions['inputSize']): Attempt {
   const shared: Pick<Emission, 'converted' | 'work'> = { converted: new Map(), work: { done: 0 } }
   const demand = demandOf(layer)
   const integers = demand?.kind === 'tokens'

@@ -184,7 +184,7 @@ function variables(group: Hdf5Group, depth: number): Tensor[] {
 }
 
 /** `Conv2D` as `conv2d`, `MaxPooling2D` as `max_pooling2d`: the rule of Keras. */
-export function snakeCase(name: string): string {
+function snakeCase(name: string): string {
   return name.replace(/\W+/g, '').replace(/(.)([A-Z][a-z]+)/g, '$1_$2').replace(/([a-z])([A-Z])/g, '$1_$2')
     .toLowerCase()
 }

@@ -25,7 +25,7 @@ function affine(context: LayerContext, key: string, otherwise: boolean): boolean
 }
 
 /** (x - mean) / sqrt(variance + eps) with the running statistics of each channel. */
-export function batchNorm(dimensions: readonly number[]): LayerWriter {
+function batchNorm(dimensions: readonly number[]): LayerWriter {
   return {
     arguments: ['num_features', 'eps', 'momentum', 'affine', 'track_running_stats'],
     write(context, x) {
@@ -104,7 +104,7 @@ function groupNorm(context: LayerContext, x: Value): Value {
 }
 
 /** Standardises each channel of each example. torch's InstanceNorm has no weights unless `affine` is set. */
-export function instanceNorm(dimensions: number): LayerWriter {
+function instanceNorm(dimensions: number): LayerWriter {
   return {
     arguments: ['num_features', 'eps', 'momentum', 'affine', 'track_running_stats'],
     write(context, x) {

@@ -11,7 +11,7 @@ import type { Attribute, Graph, Node } from '../../core/graph/graph.js'
 import { describeNode } from '../../core/ops/node-attributes.js'
 
 /** The operator sets that files are written in. */
-export const OLDEST_WRITTEN_OPSET = 13
+const OLDEST_WRITTEN_OPSET = 13
 /** The newest one that onnxruntime-node 1.30 runs. */
 export const WRITTEN_OPSET = 24
 

@@ -18,7 +18,7 @@ export interface PlacedNode extends NodeMessage {
 export type ExpandCalls = (nodes: readonly NodeMessage[]) => readonly PlacedNode[]
 
 /** Whether a domain is that of ONNX' own operators. */
-export function isStandard(domain: string | undefined): boolean {
+function isStandard(domain: string | undefined): boolean {
   return domain === undefined || domain === '' || domain === 'ai.onnx'
 }
 

@@ -18,7 +18,7 @@ export function cursorAt(bytes: Uint8Array, offset: number): Cursor {
 }
 
 /** Moves on by `length` bytes and returns where they start. */
-export function advance(cursor: Cursor, length: number): number {
+function advance(cursor: Cursor, length: number): number {
   const { offset, framed, frameEnd, bytes } = cursor
   if (!(length <= frameEnd - offset)) {
     refusePickle(

@@ -53,7 +53,7 @@ function* recordChildren(record: PickleRecord): Iterable<Child> {
 }
 
 /** A field of a module's dictionary of attributes. */
-export function attribute(record: PickleRecord, name: string): PickleValue | undefined {
+function attribute(record: PickleRecord, name: string): PickleValue | undefined {
   return record.state instanceof PickleDict ? record.state.get(name) : undefined
 }
 

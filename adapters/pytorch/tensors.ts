@@ -107,7 +107,7 @@ function counts(value: PickleValue, what: string, at: number): number[] {
 }
 
 /** A whole number from 0. */
-export function count(value: PickleValue | undefined, what: string, at: number): number {
+function count(value: PickleValue | undefined, what: string, at: number): number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
     ? value
     : refuseTorch(

@@ -91,7 +91,7 @@ function hasControl(text: string): boolean {
 }
 
 /** A non-negative integer below 2^53, written in digits. @throws UntrustedInputError for every other number */
-export function readCount(cursor: JsonCursor, what: string): number {
+function readCount(cursor: JsonCursor, what: string): number {
   peek(cursor)
   const { bytes, end } = cursor
   const start = cursor.offset

@@ -18,7 +18,7 @@ export interface DirectoryEntry {
 }
 
 /** The method of an entry that is not compressed. */
-export const STORED = 0
+const STORED = 0
 
 /** The method of an entry that is compressed. */
 export const DEFLATED = 8

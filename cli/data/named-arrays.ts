@@ -15,7 +15,7 @@ export type NamedArrays = ReadonlyMap<string, Tensor>
  * Every array of a `.npz` archive (a zip of `.npy` files), without the ending.
  * @throws UntrustedInputError
  */
-export function readNpz(bytes: Uint8Array): NamedArrays {
+function readNpz(bytes: Uint8Array): NamedArrays {
   const archive = openZip(bytes, ZIP_FUNCTIONS)
   return new Map(archive.names.map(name => [name.replace(/\.npy$/, ''), readNpy(archive.read(name))]))
 }

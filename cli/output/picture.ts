@@ -15,11 +15,6 @@ export function picture(pixels: ArrayLike<number>, height: number, width: number
     }).join(''))
 }
 
-/** A horizontal bar of at most `width` characters for a share between 0 and 1. */
-export function bar(share: number, width: number): string {
-  return '█'.repeat(Math.round(share * width))
-}
-
 /** Blocks of lines beside each other, with `gap` spaces between them. */
 export function beside(blocks: readonly (readonly string[])[], gap = 3): string[] {
   const widths = blocks.map(block => Math.max(...block.map(line => line.length)))

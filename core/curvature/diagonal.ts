@@ -29,7 +29,7 @@ export function accumulateDiagonal(diagonal: Float64Array, slots: readonly Param
  * The one linear factor without positions that uses a weight, if that is all its use. With positions (sum_t g a)^2 is
  * not sum_t g^2 a^2: the products of squares would leave out the mixed terms.
  */
-export function plainUse({ asWeight, asBias, direct }: ParameterUses): LinearFactor | undefined {
+function plainUse({ asWeight, asBias, direct }: ParameterUses): LinearFactor | undefined {
   return asWeight.length === 1 && asBias.length + direct.length === 0 && asWeight[0].positions === 1
     ? asWeight[0]
     : undefined

@@ -128,13 +128,13 @@ function addDirect(rows: Float64Array, at: number, gradient: RealArray, row: num
 }
 
 /** Example n's inputs a: T x in. */
-export function inputRows(factor: LinearFactor, n: number): RealArray {
+function inputRows(factor: LinearFactor, n: number): RealArray {
   const width = factor.positions * factor.in
   return factor.a.subarray(n * width, (n + 1) * width)
 }
 
 /** Example n's output gradients g of seed k: T x out. */
-export function outputRows(factor: LinearFactor, n: number, k: number, examples: number): RealArray {
+function outputRows(factor: LinearFactor, n: number, k: number, examples: number): RealArray {
   const width = factor.positions * factor.out
   return factor.g.subarray((k * examples + n) * width, (k * examples + n + 1) * width)
 }

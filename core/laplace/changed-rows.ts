@@ -89,7 +89,7 @@ function without(whole: Curvature, part: Curvature, examples: number): Curvature
 }
 
 /** Sums of squares are not negative. @throws DataError BAD_ARRAY */
-export function checkDiagonals(curvature: Curvature): void {
+function checkDiagonals(curvature: Curvature): void {
   for (const values of curvatureArrays(curvature)) {
     const size = curvature.structure === 'diag' ? 0 : Math.round(Math.sqrt(values.length))
     const square = size > 0 && size * size === values.length

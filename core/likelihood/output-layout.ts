@@ -60,7 +60,7 @@ export function termByTerm<A extends Tensor['data']>(layout: OutputLayout, value
 }
 
 /** Which number of N x T x C each number of the network's own layout is; undefined where they are the same. */
-export function ownOrder(layout: OutputLayout, examples: number): Int32Array | undefined {
+function ownOrder(layout: OutputLayout, examples: number): Int32Array | undefined {
   if (!movesClasses(layout)) return undefined
   const order = new Int32Array(examples * termsOf(layout) * layout.outputs)
   eachOutput(layout, examples, 1, (own, inside) => {

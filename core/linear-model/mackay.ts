@@ -7,7 +7,7 @@ import type { LinearMode, LinearSpace } from './linear-problem.js'
 import { MODE_TOLERANCE } from './newton.js'
 
 /** Beyond these bounds a prior is off, or pins the weights. */
-export const LOWEST_DELTA = 1e-4
+const LOWEST_DELTA = 1e-4
 /** Its other end. */
 export const HIGHEST_DELTA = 1e5
 const MOST_ROUNDS = 60

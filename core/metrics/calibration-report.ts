@@ -25,10 +25,10 @@ import { sharpness } from './sharpness.js'
 import { smoothCalibrationError } from './smooth-ece.js'
 
 /** Levels of the central intervals in a report. */
-export const REPORT_LEVELS: readonly number[] = [0.5, 0.8, 0.9, 0.95]
+const REPORT_LEVELS: readonly number[] = [0.5, 0.8, 0.9, 0.95]
 
 /** Risks at which a report says how much can be answered. */
-export const REPORT_RISKS: readonly number[] = [0.01, 0.05]
+const REPORT_RISKS: readonly number[] = [0.01, 0.05]
 
 /** What a report may be given beside predictions and labels. */
 export interface ReportOptions {

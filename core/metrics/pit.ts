@@ -7,7 +7,7 @@ import { erf } from '../ops/erf.js'
 import { histogram } from './histogram.js'
 
 /** Bins of a histogram of PIT values. */
-export const PIT_BINS = 10
+const PIT_BINS = 10
 
 /**
  * Phi((y - mean) / s) for every entry.

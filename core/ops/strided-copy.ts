@@ -14,7 +14,7 @@ export interface Walk {
 }
 
 /** The same walk with as few axes as possible. */
-export function mergeAxes({ extents, strides }: Walk): Walk {
+function mergeAxes({ extents, strides }: Walk): Walk {
   const merged = { extents: [] as number[], strides: [] as number[] }
   extents.forEach((extent, axis) => {
     const last = merged.extents.length - 1

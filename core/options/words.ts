@@ -14,7 +14,7 @@ export const ROW_LIKELIHOODS = [...LOGIT_LIKELIHOODS, ...NUMBER_LIKELIHOODS] as 
  * What the outputs are: logits of exclusive classes, of one label, of independent labels; means; means and logarithms
  * of variances; logarithms of rates; rewards, learnt from pairs of which one was preferred.
  */
-export const NAMED_LIKELIHOODS = [...ROW_LIKELIHOODS, 'reward_modeling'] as const
+const NAMED_LIKELIHOODS = [...ROW_LIKELIHOODS, 'reward_modeling'] as const
 /** With that of the user's own functions. */
 export const LIKELIHOODS = [...NAMED_LIKELIHOODS, 'custom'] as const
 /** Which weights are uncertain, where it takes no more to say it. */

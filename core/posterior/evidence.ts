@@ -22,11 +22,6 @@ export function logDetRatio(posterior: StructuredPosterior): number {
   return posterior.logDetPrecision() - posterior.logDetPrior()
 }
 
-/** log p(D) = log p(D | theta) - 1/2 (log|P| - log|P0| + scatter) (MacKay 1992). */
-export function logMarginalLikelihood(posterior: StructuredPosterior, data: DataFit): number {
-  return logLikelihood(data, posterior.settings) - 0.5 * (logDetRatio(posterior) + posterior.scatter())
-}
-
 /** Where the evidence of a linearised model was taken: its own mode and the loss there. */
 export interface EvidenceMode {
   readonly weights: Float64Array

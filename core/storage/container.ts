@@ -18,7 +18,7 @@ export const HEADER_BYTES = 16
 /** Bytes of the digest at the end. */
 export const DIGEST_BYTES = 32
 /** What lies between the arrays and at the end of the JSON makes their starts multiples of this. */
-export const ALIGNMENT = 8
+const ALIGNMENT = 8
 
 /** Element types by their names in files. */
 export const ARRAY_TYPES = { f8: Float64Array, f4: Float32Array, u1: Uint8Array } as const

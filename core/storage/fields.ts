@@ -78,13 +78,6 @@ export function countField(fields: Fields, key: string): number {
   return value
 }
 
-/** The field as a count from 1. */
-export function positiveCountField(fields: Fields, key: string): number {
-  const value = countField(fields, key)
-  if (value === 0) throw wrong(key, 'a count from 1')
-  return value
-}
-
 /** The field as a truth value. */
 export function booleanField(fields: Fields, key: string): boolean {
   const value = fields[key]

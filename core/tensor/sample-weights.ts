@@ -55,11 +55,6 @@ export function areWhole(weights: Float64Array): boolean {
   return weights.every(Number.isInteger)
 }
 
-/** How many rows a batch stands for: the sum of its weights. */
-export function weightOf({ x }: Batch, weights: Float64Array | undefined): number {
-  return weights === undefined ? exampleCount(x) : weights.reduce((sum, value) => sum + value, 0)
-}
-
 function taken({ dtype, shape, data }: Tensor, rows: Int32Array): Tensor {
   const width = shape[0] === 0 ? 0 : data.length / shape[0]
   const result = allocate(dtype, rows.length * width)

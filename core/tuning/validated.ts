@@ -58,7 +58,7 @@ export function steppedDelta(delta: number, step: number): number {
 }
 
 /** The probabilities of the labels that came true, one a label. */
-export function truthOf({ likelihood, labels, outputs }: LabelledRows, p: Float64Array): Float64Array {
+function truthOf({ likelihood, labels, outputs }: LabelledRows, p: Float64Array): Float64Array {
   return likelihood.name === 'classification'
     ? labels.map((label, n) => p[n * outputs + label])
     : labels.map((label, i) => (label === 1 ? p[i] : 1 - p[i]))

@@ -28,7 +28,7 @@ export function notesIn(ok: WireMap, language: Language): WireMap {
 }
 
 /** The `err` of an answer. */
-export function describeError(error: unknown): WireMap {
+function describeError(error: unknown): WireMap {
   if (error instanceof LaplaceError) return errorMap(error.code, error.message, error.data)
   const message = error instanceof Error ? error.message : String(error)
   if (error instanceof RangeError && /allocation|array length|memory/i.test(message)) {

@@ -91,7 +91,7 @@ export function choiceToWire(choice: Choice | undefined): WireMap | null {
 }
 
 /** Network and posterior on the rows of the fit; nil for posteriors of files of version 0.1.0. */
-export function trainingToWire(training: TrainingSummary | undefined): WireMap | null {
+function trainingToWire(training: TrainingSummary | undefined): WireMap | null {
   if (training === undefined) return null
   const { rows, network, posterior, leaveOneOutNll } = training
   return { rows, network: { ...network }, posterior: posterior === undefined ? null : { ...posterior },

@@ -30,7 +30,7 @@ export function reshapeCall(scope: Scope, x: Value, dims: readonly Item[]): Item
 }
 
 /** The same elements of each example under another shape. */
-export function reshape(emission: Emission, x: Value, shape: readonly number[]): Value {
+function reshape(emission: Emission, x: Value, shape: readonly number[]): Value {
   if (shape.length === x.shape.length && shape.every((extent, i) => extent === x.shape[i])) return x
   if (shape.length === 1) return flatten(emission, x)
   return emit(emission, 'Reshape', [x.name, emission.builder.integers([-1, ...shape])], shape)

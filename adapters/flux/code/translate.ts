@@ -19,7 +19,7 @@ import { callNamed } from './calls.js'
 import { type Item, type Scope, tensorOf } from './items.js'
 
 /** The error for a function that cannot be imported; `reason` says what in it stopped the import. */
-export function unknownFunction(fn: FluxFunction, path: string, reason?: string): GraphError {
+function unknownFunction(fn: FluxFunction, path: string, reason?: string): GraphError {
   const why = reason === undefined ? '' : ` (${reason})`
   return new GraphError('UNSUPPORTED_OPERATOR',
     `${

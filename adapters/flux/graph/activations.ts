@@ -110,9 +110,6 @@ const POINTWISE: Readonly<Record<string, Pointwise>> = {
 const WITH_PARAMETER: ReadonlySet<string> = new Set(['leakyrelu', 'elu', 'celu', 'softshrink', 'trelu',
   'thresholdrelu'])
 
-/** Names of the functions of one number that can be imported. */
-export const ACTIVATION_NAMES: readonly string[] = Object.keys(POINTWISE).filter(name => /\w/.test(name))
-
 /**
  * Applies a function of one number to every element.
  * @param parameter the second argument, for example the slope of leakyrelu

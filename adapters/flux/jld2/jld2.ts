@@ -28,7 +28,7 @@ interface Walk {
  * Reads every array of numbers of a JLD2 file, as JLD2 holds it: column-major.
  * @returns arrays by path: the variable, then field names and positions from 1 (`model_state.layers.1.weight`)
  */
-export function jld2Arrays(bytes: Uint8Array): Map<string, JuliaArray> {
+function jld2Arrays(bytes: Uint8Array): Map<string, JuliaArray> {
   const file = openJld2(bytes)
   const walk: Walk = { file, found: new Map(), open: new Set(), read: new Map(), objects: 0 }
   for (const [name, at] of objectAt(file, file.root).links) if (name !== '_types') visit(walk, at, name, 0)

@@ -52,7 +52,7 @@ export function wayOut(fn: FluxFunction): string {
 }
 
 /** A function in words. File paths in the saved code are private, so only name and line are shown. */
-export function describeFunction(fn: FluxFunction): string {
+function describeFunction(fn: FluxFunction): string {
   switch (fn.kind) {
     case 'named':
       return `The Julia function ${fn.path}`

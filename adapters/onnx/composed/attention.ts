@@ -87,7 +87,7 @@ function paddedMask(mask: string, scores: string, context: UpgradeContext): stri
 }
 
 /** Softmax along the last axis, with zeros for rows that are -infinity throughout. */
-export function softmax(scores: string, mayBeEmpty: boolean, context: UpgradeContext): string {
+function softmax(scores: string, mayBeEmpty: boolean, context: UpgradeContext): string {
   if (!mayBeEmpty) return context.node('Softmax', [scores], { axis: -1 })
   const most = context.node('ReduceMax', [scores, context.integers([-1])], { keepdims: 1 })
   const empty = context.binary('Equal', most, -Infinity)
@@ -126,7 +126,7 @@ const attention: Composition = (node, context) => {
 }
 
 /** Pairs of elements of every head turned by the angle of their position. */
-export function rotate(x: string, cos: string, sin: string, interleaved: boolean, context: UpgradeContext): string {
+function rotate(x: string, cos: string, sin: string, interleaved: boolean, context: UpgradeContext): string {
   const half = context.length(x, -1, 'width') / 2
   const alternate = (first: number): string =>
     context.node('Slice', [x, context.integers([first]), context.integers([2 * half]), context.integers([-1]),
