@@ -113,13 +113,6 @@ async function predicting(posterior: LaplacePosterior,
     if (weights !== undefined) throw new UsageError('--shares are those of a mixture: name its posteriors (--with).')
     return posterior
   }
-  for (const option of ['level', 'quantiles'] as const) {
-    if (args.text(option) !== undefined) {
-      throw new UsageError(
-        `--${option} is of one posterior; a mixture (--with) has means, variances and probabilities.`,
-      )
-    }
-  }
   const others = await Promise.all(files.split(',').map(file => readPosteriorFile(file.trim(), args)))
   return new Mixture([posterior, ...others.map(other => other.posterior)], weights)
 }

@@ -9,16 +9,22 @@ import { knownOptions } from '../errors/suggest.js'
 import { hasNumbers } from '../options/likelihood-kinds.js'
 import type { Likelihood } from '../options/words.js'
 import { entropy } from '../prediction/decomposition.js'
+import { mixtureQuantile } from '../prediction/mixture-quantiles.js'
 import type { Examples } from '../tensor/examples.js'
+import { randomGenerator } from '../tensor/random.js'
 import { float64, type Tensor } from '../tensor/tensor.js'
 import type { LaplacePosterior } from './laplace-posterior.js'
-import type { PredictOptions } from './posterior-options.js'
+import { type PredictOptions, wholeCount } from './posterior-options.js'
 import type { Prediction } from './prediction.js'
+import { openProbability } from './predictive-intervals.js'
+import type { SampleOptions } from './sampling.js'
 
 /** The options of a mixture's prediction. */
-export type MixtureOptions = Pick<PredictOptions, 'link' | 'predictive' | 'samples' | 'seed' | 'uncertainty'>
+export type MixtureOptions = Pick<PredictOptions,
+  'link' | 'predictive' | 'samples' | 'seed' | 'uncertainty' | 'level' | 'quantiles' | 'noise'>
 
-const KNOWN: readonly (keyof MixtureOptions)[] = ['link', 'predictive', 'samples', 'seed', 'uncertainty']
+const KNOWN: readonly (keyof MixtureOptions)[] = ['link', 'predictive', 'samples', 'seed', 'uncertainty', 'level',
+  'quantiles', 'noise']
 
 /** A mixture of posteriors of one likelihood and as many outputs. It never changes. */
 export class Mixture {
@@ -53,15 +59,111 @@ export class Mixture {
   /**
    * Predictions for N rows. Probabilities are the weighted means; their aleatoric part is the mean of the members', the
    * epistemic part what the entropy of the mixture has beyond it. Means and variances are the moments of the mixture:
-   * the members' disagreement is part of the (epistemic) variance.
+   * the members' disagreement is part of the (epistemic) variance. Intervals and quantiles of a regression are those of
+   * the mixture's distribution, sum_k w_k N(mean_k, variance_k): of new observations, or of the function (`noise`
+   * false).
    * @throws ShapeError, DataError, OptionError, CancelledError
    */
   async predict(x: Examples, options: MixtureOptions = {}, work: WorkOptions = {}): Promise<Prediction> {
     knownOptions('predict of a mixture', options, KNOWN)
+    const { level, quantiles, noise, ...others } = options
+    const request = this.intervals({ level, quantiles, noise })
     const own: Prediction[] = []
-    for (const member of this.members) own.push(await member.predict(x, options, work))
-    return mixedPrediction(this.likelihood, own, this.weights, options.uncertainty !== false)
+    for (const member of this.members) own.push(await member.predict(x, others, work))
+    const mixed = mixedPrediction(this.likelihood, own, this.weights, options.uncertainty !== false)
+    return request === undefined ? mixed : { ...mixed, ...mixedIntervals(own, this.weights, request) }
   }
+
+  /** Draws of the raw outputs, count x N x C: each of a member drawn by its weight. @throws as `predict` */
+  functionalSamples(x: Examples, count: number, options: SampleOptions = {}, work: WorkOptions = {}): Promise<Tensor> {
+    return this.drawn(count, options, (member, own) => member.functionalSamples(x, own, options, work))
+  }
+
+  /** Draws of predictions, count x N x C: probabilities, or means. @throws as `predict` */
+  predictiveSamples(x: Examples, count: number, options: SampleOptions = {}, work: WorkOptions = {}): Promise<Tensor> {
+    return this.drawn(count, options, (member, own) => member.predictiveSamples(x, own, options, work))
+  }
+
+  private async drawn(count: number, { seed }: SampleOptions,
+    draw: (member: LaplacePosterior, own: number) => Promise<Tensor>): Promise<Tensor> {
+    const random = randomGenerator(seed ?? this.members[0].seed)
+    const chosen = Array.from({ length: wholeCount('count', count) }, () => memberAt(this.weights, random.uniform()))
+    const parts = await Promise.all(this.members.map((member, k) => {
+      const own = chosen.filter(other => other === k).length
+      return own === 0 ? undefined : draw(member, own)
+    }))
+    const [first] = parts.flatMap(part => (part === undefined ? [] : [part]))
+    const width = first.data.length / first.shape[0]
+    const data = new Float64Array(count * width)
+    const taken = parts.map(() => 0)
+    chosen.forEach((k, s) => {
+      const from = taken[k]++ * width
+      data.set(Float64Array.from(parts[k]?.data.subarray(from, from + width) ?? []), s * width)
+    })
+    return float64([count, ...first.shape.slice(1)], data)
+  }
+
+  /** What is asked of intervals. @throws OptionError BAD_OPTION, BAD_COMBINATION for what has none */
+  private intervals({ level, quantiles, noise }: Pick<MixtureOptions, 'level' | 'quantiles' | 'noise'>):
+    | MixedIntervals
+    | undefined {
+    if (level === undefined && quantiles === undefined) return undefined
+    if (this.likelihood === 'regression') {
+      const wanted = typeof quantiles === 'number' ? [quantiles] : Array.from(quantiles ?? [])
+      return { level: level === undefined ? undefined : openProbability('level', level), noise: noise !== false,
+        quantiles: wanted.map(p => openProbability('quantiles', p)) }
+    }
+    throw new OptionError('BAD_COMBINATION', hasNumbers(this.likelihood)
+      ? `Intervals of a mixture are of regressions, whose members are Gaussian; of likelihood '${this.likelihood}' take `
+        + 'draws (predictiveSamples), or predict by one posterior.'
+      : 'Sets of classes are of one posterior with a calibration (conformalize); a mixture has probabilities.', {
+      option: level === undefined ? 'quantiles' : 'level',
+    })
+  }
+}
+
+/** What is asked of the intervals of a mixture. */
+interface MixedIntervals {
+  readonly level: number | undefined
+  readonly quantiles: readonly number[]
+  readonly noise: boolean
+}
+
+/** Of the distributions that the members' means and variances are those of. */
+function mixedIntervals(own: readonly Prediction[], weights: Float64Array,
+  { level, quantiles, noise }: MixedIntervals): Pick<Prediction,
+  'interval' | 'level' | 'lower' | 'upper' | 'quantiles'> {
+  const [{ mean: { shape, data: { length } } }] = own
+  const spreads = own.map(({ variance, predictiveVariance }) => (noise ? predictiveVariance ?? variance : variance))
+  const at = (p: number): Float64Array =>
+    Float64Array.from({ length }, (_, i) =>
+      mixtureQuantile(p, own.map(({ mean }) =>
+        Number(mean.data[i])
+      ), spreads.map(({ data }) => Math.sqrt(Number(data[i]))), weights))
+  const columns = quantiles.map(at)
+  return {
+    interval: noise ? 'gaussian' : 'credible',
+    ...(level === undefined
+      ? {}
+      : { level, lower: float64(shape, at((1 - level) / 2)), upper: float64(shape, at((1 + level) / 2)) }),
+    ...(columns.length === 0 ?
+      {} :
+      {
+        quantiles: float64([...shape, columns.length],
+          Float64Array.from({ length: length * columns.length },
+            (_, i) => columns[i % columns.length][Math.floor(i / columns.length)])),
+      }),
+  }
+}
+
+/** The member whose part of 0 to 1 has a number. */
+function memberAt(weights: Float64Array, share: number): number {
+  let sum = 0
+  for (let k = 0; k < weights.length; k++) {
+    sum += weights[k]
+    if (share < sum) return k
+  }
+  return weights.length - 1
 }
 
 /** sum_k w_k p_k of predictions of the same rows. */

@@ -60,3 +60,24 @@ def test_what_does_not_go_together_is_refused() -> None:
     for members, weights in (([], None), ([one, other], None), ([one], [0.0]), ([one], [1, 2]), ([one, one], [1, -1])):
         with pytest.raises(OptionError):
             Mixture(members, weights)
+
+
+def test_intervals_quantiles_and_draws_of_numbers() -> None:
+    members = [posterior("regression", seed, X[:, :1]) for seed in (1, 2, 3)]
+    mixture = Mixture(members, [1, 2, 1])
+    draws = mixture.functional_samples(X[:5], 4000, seed=1)[:, :, 0]
+    noisy = draws + np.random.default_rng(3).normal(size=draws.shape)
+    for interval, sample in (
+        (mixture.predict_interval(X[:5], 0.2), noisy),
+        (mixture.predict_interval(X[:5], 0.2, noise=False), draws),
+    ):
+        assert interval.shape == (5, 2)
+        share = ((interval[:, 0] < sample) & (sample < interval[:, 1])).mean(0)
+        np.testing.assert_allclose(share, 0.8, atol=0.03)
+    quantiles = mixture.predict_quantiles(X[:5], [0.1, 0.5, 0.9])
+    np.testing.assert_allclose(quantiles[:, [0, 2]], mixture.predict_interval(X[:5], 0.2), rtol=1e-9)
+    assert (np.diff(quantiles, axis=1) > 0).all()
+    classes = Mixture([posterior("classification", 1, (X[:, 0] > 0).astype(int), 2)])
+    np.testing.assert_allclose(classes.predictive_samples(X[:5], 7, seed=1).sum(-1), 1)
+    with pytest.raises(OptionError, match="regressions"):
+        classes.predict_interval(X)

@@ -71,5 +71,55 @@ t.test('what does not go together is refused', async t => {
   for (const weights of [[1], [1, -1], [0, 0], [NaN, 1], [1, Infinity]]) {
     t.throws(() => new Mixture([regression, regression], weights), { code: 'BAD_OPTION', message: /weights/ })
   }
-  await t.rejects(new Mixture([regression]).predict(x, { level: 0.9 } as never), { code: 'UNKNOWN_OPTION' })
+  await t.rejects(new Mixture([regression]).predict(x, { joint: true } as never), { code: 'UNKNOWN_OPTION' })
+})
+
+t.test('quantiles and intervals of a regression are those of the mixed density', async t => {
+  const posteriors = await members('regression')
+  const both = new Mixture(posteriors, [1, 3])
+  const own = await Promise.all(posteriors.map(posterior => posterior.predict(x)))
+  for (const noise of [true, false]) {
+    const { level, interval, lower, upper, quantiles } = await both.predict(x, { level: 0.8, quantiles: [0.1, 0.3, 0.9],
+      noise })
+    t.same([level, interval], [0.8, noise ? 'gaussian' : 'credible'])
+    for (const i of [0, 6, 13]) {
+      t.ok(
+        Math.abs(at(lower, i) - at(quantiles, 3 * i)) < 1e-9 &&
+          Math.abs(at(upper, i) - at(quantiles, 3 * i + 2)) < 1e-9,
+      )
+      const density = (q: number): number =>
+        SHARES.reduce((sum, w, k) => {
+          const v = at(noise ? own[k].predictiveVariance : own[k].variance, i)
+          return sum + w * Math.exp(-((q - at(own[k].mean, i)) ** 2) / (2 * v)) / Math.sqrt(2 * Math.PI * v)
+        }, 0)
+      // Simpson's rule from far below to the quantile.
+      const [from, to, steps] = [at(quantiles, 3 * i + 1) - 60, at(quantiles, 3 * i + 1), 40_000]
+      let mass = 0
+      for (let s = 0; s <= steps; s++) {
+        mass += (s === 0 || s === steps ? 1 : s % 2 === 1 ? 4 : 2) * density(from + s * (to - from) / steps)
+      }
+      t.ok(Math.abs(mass * (to - from) / steps / 3 - 0.3) < 1e-8)
+    }
+  }
+  const classes = new Mixture(await members('classification'))
+  await t.rejects(classes.predict(x, { level: 0.9 }), { code: 'BAD_COMBINATION' })
+  await t.rejects(new Mixture(await members('poisson')).predict(x, { quantiles: 0.5 }), { code: 'BAD_COMBINATION' })
+})
+
+t.test('draws are of members by their weights', async t => {
+  const posteriors = await members('regression')
+  const both = new Mixture(posteriors, [1, 3])
+  const { mean, variance } = await both.predict(x)
+  const count = 4000
+  const draws = (await both.functionalSamples(x, count, { seed: 2 })).data
+  for (const i of [0, 6, 13]) {
+    const own = Float64Array.from({ length: count }, (_, s) => Number(draws[s * 2 * N + i]))
+    const average = own.reduce((a, b) => a + b, 0) / count
+    const spread = own.reduce((sum, value) => sum + (value - average) ** 2, 0) / count
+    t.ok(Math.abs(average - at(mean, i)) < 5 * Math.sqrt(at(variance, i) / count))
+    t.ok(Math.abs(spread / at(variance, i) - 1) < 0.15)
+  }
+  const p = await new Mixture(await members('classification')).predictiveSamples(x, 3, { seed: 1 })
+  t.same(p.shape, [3, N, 2])
+  t.ok(Array.from({ length: 3 * N }, (_, i) => at(p, 2 * i) + at(p, 2 * i + 1)).every(sum => Math.abs(sum - 1) < 1e-12))
 })

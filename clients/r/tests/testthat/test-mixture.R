@@ -24,6 +24,16 @@ test_that("posteriors predict as one", {
   expect_equal(answer$residual.scale, sqrt((0.25 + 3) / 4))
   expect_output(print(both), "2 posteriors")
 
+  quantiles <- predict(both, x, type = "quantile", quantiles = c(0.1, 0.5))
+  share <- (stats::pnorm(quantiles[, 1], a$fit, sqrt(a$se.fit^2 + 0.25)) +
+    3 * stats::pnorm(quantiles[, 1], b$fit, sqrt(b$se.fit^2 + 1))) / 4
+  expect_equal(unname(share), rep(0.1, 20), tolerance = 1e-8)
+  expect_equal(dim(predict(both, x, type = "pred_int", level = 0.9)), c(20L, 2L))
+  draws <- predict(both, x, type = "samples", n_samples = 4000, seed = 3)
+  inside <- draws > predict(both, x, type = "conf_int", level = 0.8)[, 1] &
+    draws < predict(both, x, type = "conf_int", level = 0.8)[, 2]
+  expect_lt(max(abs(rowMeans(inside) - 0.8)), 0.04)
+
   y <- factor(ifelse(x[, 1] > 0, "up", "down"))
   votes <- list(fit("binary", y), fit("binary", y))
   p <- (predict(votes[[1]], x, type = "prob") + predict(votes[[2]], x, type = "prob")) / 2
