@@ -6,8 +6,8 @@ import type { SampleOptions } from '../core/laplace/sampling.js'
 import type { Likelihood } from '../core/options/words.js'
 import { type ExamplesInput, toExamples, toNdArray } from './arrays.js'
 import type { WorkOptions } from './options.js'
-import { type Array64, coreWork, ndarraysOf, Posterior } from './posterior.js'
-import type { Prediction } from './prediction.js'
+import { coreWork, ndarraysOf, Posterior } from './posterior.js'
+import type { Array64, Prediction } from './prediction.js'
 
 /** Posteriors of several networks, or of snapshots of one, that predict as one: sum_k w_k p_k. */
 export class Mixture<L extends Likelihood = Likelihood> {

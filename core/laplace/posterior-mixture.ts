@@ -114,8 +114,8 @@ export class Mixture {
         quantiles: wanted.map(p => openProbability('quantiles', p)) }
     }
     throw new OptionError('BAD_COMBINATION', hasNumbers(this.likelihood)
-      ? `Intervals of a mixture are of regressions, whose members are Gaussian; of likelihood '${this.likelihood}' take `
-        + 'draws (predictiveSamples), or predict by one posterior.'
+      ? `Intervals of a mixture are of regressions, whose members are Gaussian; of likelihood '${this.likelihood}' `
+        + 'take draws (predictiveSamples), or predict by one posterior.'
       : 'Sets of classes are of one posterior with a calibration (conformalize); a mixture has probabilities.', {
       option: level === undefined ? 'quantiles' : 'level',
     })

@@ -415,7 +415,10 @@ t.test('several posteriors predict as one', async t => {
   t.ok(Math.abs(row(both) - (0.75 * row(a) + 0.25 * row(b))) < 1e-12 * row(both))
   t.ok(Number.isFinite(both.metrics.nll))
   t.match(await run('predict', first, '--data', train, '--shares', '1'), { code: 2, remarks: /--with/ })
-  const { lower, upper } = await answer(first, '--with', second, '--level', '0.9') as Record<string, number[][]>
+  const { lower, upper } = await answer(first, '--with', second, '--level', '0.9', '--target', 'answer') as Record<
+    string,
+    number[][]
+  >
   t.ok(lower.every(([low], n) => low < upper[n][0]), 'an interval of the mixture')
 })
 
