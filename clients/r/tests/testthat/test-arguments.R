@@ -113,7 +113,7 @@ test_that("58 a misspelt argument is refused", {
     said <- "sample_wieght|unused argument|needs fitted `laplace`"
     expect_error(quiet(calls[[name]](sample_wieght = 1)), said, info = name)
   }
-  error <- tryCatch(predict(fitted_things()$la, iris[1:2, ], n_sample = 3), error = identity)
+  error <- tryCatch(predict(fitted_things()$la, iris[1:2, ], n_smaples = 3), error = identity)
   expect_match(conditionMessage(error), "Did you mean `n_samples`?", fixed = TRUE)
 })
 
