@@ -4,6 +4,7 @@
  * to
  * `undefined`: callers then take the plain twins.
  */
+import { oneOf } from '../errors/suggest.js'
 import { bytes as relaxedBytes } from './generated/relaxed-simd.js'
 import { bytes as simdBytes } from './generated/simd.js'
 import { allowRelaxedSimd, wantedBuild } from './host.js'
@@ -162,10 +163,15 @@ export function useKernelBuild(build: KernelBuild): boolean {
   return true
 }
 
-/** The kernels, or `undefined` where the runtime has no WebAssembly SIMD or refuses it. */
+/**
+ * The kernels, or `undefined` where the runtime has no WebAssembly SIMD or refuses it.
+ * @throws OptionError BAD_OPTION for a POLYLAPLACE_KERNELS that names no build
+ */
 export function kernels(): KernelExports | undefined {
   if (chosen === undefined) {
-    BUILDS.slice(Math.max(0, BUILDS.findIndex(build => build === wantedBuild()))).some(useKernelBuild)
+    const wanted = wantedBuild() ?? ''
+    const first = wanted === '' ? BUILDS[0] : oneOf('POLYLAPLACE_KERNELS', wanted, BUILDS)
+    BUILDS.slice(BUILDS.indexOf(first)).some(useKernelBuild)
   }
   if (module === undefined) return undefined
   instance ??= instantiate(module)

@@ -30,6 +30,10 @@ export async function chooseEngine(
 ): Promise<Engine | undefined> {
   if (usesEmbedded(request)) return undefined
   const { name, threads } = request
+  if (name === 'auto' && !hasOnnxRuntime()) {
+    missing = true
+    return undefined
+  }
   const { onnxRuntimeEngine } = await import('../../adapters/onnxruntime/index.js')
   if (name === 'onnxruntime') return onnxRuntimeEngine({ threads, load: loadOnnxRuntime })
   try {

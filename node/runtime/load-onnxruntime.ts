@@ -3,6 +3,7 @@
  * Python and R install it.
  */
 import { dirname, join, resolve } from 'node:path'
+import { demand } from '../../core/errors/demand.js'
 import { requireOf } from './module-beside.js'
 
 /** The package. @throws the error of the last folder that was tried */
@@ -16,17 +17,26 @@ export async function loadOnnxRuntime(): Promise<unknown> {
   }
 }
 
-/** Whether there is one where `loadOnnxRuntime` looks, as far as can be told without loading it. */
+/**
+ * Whether there is one where `loadOnnxRuntime` looks, as far as can be told without loading it.
+ * @throws OptionError BAD_OPTION for a POLYLAPLACE_ORT that names a folder without one
+ */
 export function hasOnnxRuntime(): boolean {
   const named = process.env['POLYLAPLACE_ORT']
-  const places = named !== undefined && named !== '' ? [resolve(named)] : ['onnxruntime-node', globalPackage()]
-  return places.some(place => {
-    try {
-      return requireOf(import.meta.url).resolve(place) !== ''
-    } catch {
-      return false
-    }
-  })
+  if (named !== undefined && named !== '') {
+    demand(canBeFound(resolve(named)), 'POLYLAPLACE_ORT', 'the folder of the package onnxruntime-node, or not set',
+      named)
+    return true
+  }
+  return ['onnxruntime-node', globalPackage()].some(canBeFound)
+}
+
+function canBeFound(place: string): boolean {
+  try {
+    return requireOf(import.meta.url).resolve(place) !== ''
+  } catch {
+    return false
+  }
 }
 
 function requireFrom(folder: string): unknown {
