@@ -20,6 +20,8 @@ export interface Arguments {
   number(name: string): number | undefined
   /** Numbers of an option, separated by commas, or undefined. @throws UsageError when one is no number */
   numbers(name: string): readonly number[] | undefined
+  /** Refuses options that nothing would use. @throws UsageError with what the option is for */
+  refuse(names: readonly string[], purpose: string): void
   /** The text of an option that must be given. @throws UsageError */
   required(name: string): string
 }
@@ -51,6 +53,11 @@ export function readArguments(command: string, argv: readonly string[], options:
     number: name => {
       const value = text(name)
       return value === undefined ? undefined : numberFrom(name, value)
+    },
+    refuse: (names, purpose) => {
+      const unused = names.find(name => values.values[name] !== undefined)
+      if (unused === undefined) return
+      throw new UsageError(`--${unused} ${purpose}; without it nothing would use --${unused}.`)
     },
     required: name => {
       const value = text(name)
@@ -84,9 +91,14 @@ function parse(command: string, argv: readonly string[],
   }
   try {
     const parsed = parseArgs({ args: [...argv],
-      options: Object.fromEntries(known.map(name => [name, { type: options[name].type }])), allowPositionals: true })
+      options: Object.fromEntries(known.map(name => [name, { type: options[name].type }])), allowPositionals: true,
+      tokens: true })
+    const names = parsed.tokens.flatMap(token => token.kind === 'option' ? [token.name] : [])
+    const twice = names.find((name, i) => names.indexOf(name) < i)
+    if (twice !== undefined) throw new UsageError(`--${twice} is given twice: which one is meant?`)
     return { values: parsed.values as Record<string, string | boolean | undefined>, positionals: parsed.positionals }
   } catch (error) {
+    if (error instanceof UsageError) throw error
     throw new UsageError(`${command}: ${error instanceof Error ? error.message : String(error)}`)
   }
 }

@@ -4,6 +4,7 @@ import { loadPosterior } from '../../core/laplace/load-posterior.js'
 import { labelsIn } from '../../core/storage/posterior-labels.js'
 import { nodeRuntime } from '../../node/runtime/runtime.js'
 import type { Arguments } from '../arguments/arguments.js'
+import { MODEL_OPTIONS } from '../arguments/network-options.js'
 import type { OptionTable } from '../arguments/option-table.js'
 import { readBytes, withFileName } from './files.js'
 import { readNetworkFile } from './network-file.js'
@@ -23,6 +24,7 @@ export interface LabelledPosterior {
 export async function readPosteriorFile(path: string, args: Arguments): Promise<LabelledPosterior> {
   const bytes = await readBytes(path)
   const network = args.text('network')
+  if (network === undefined) args.refuse(Object.keys(MODEL_OPTIONS), 'says how the network (--network) is to be read')
   const graph = network === undefined ? undefined : (await readNetworkFile(network, args)).graph
   return withFileName(path,
     () => ({ posterior: loadPosterior(bytes, graph === undefined ? {} : { network: graph }, nodeRuntime),
