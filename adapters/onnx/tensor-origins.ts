@@ -40,7 +40,8 @@ const COMPUTED = new RegExp(
       'clamp\\w*', 'linalg_\\w+', 'cumsum', 'cumprod', 'floor\\w*', 'ceil', 'round', 'remainder', 'triu\\w*',
       'tril\\w*', 'split\\w*', 'unbind\\w*', 'chunk', 'meshgrid', 'constant_pad_nd', 'pad', 'sym_\\w+', 'linear',
       'matmul', 'mm', 'bmm', 'einsum', 'glu', '(native_)?layer_norm', 'conv\\w*', 'arange', 'zeros', 'ones', 'full',
-      'eye', 'empty', 'new_\\w+', 'linspace', 'logspace', 'scalar_tensor', '\\w+_like'].join('|')
+      'eye', '\\w+_window', '_?fft_\\w+', 'empty', 'new_\\w+', 'linspace', 'logspace', 'scalar_tensor', '\\w+_like']
+      .join('|')
   })(_default)?(__?\\d+)*$`,
 )
 

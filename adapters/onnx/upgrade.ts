@@ -61,15 +61,19 @@ export function upgradeNode(source: SourceNode, fileOpset: number, context: Upgr
     return
   }
   let current: Node = node
-  for (const { before, rewrite } of CHANGES.get(current.op) ?? []) {
-    if (opset < before) current = rewrite(current, context)
-  }
+  const refused = expressed(node, context, () => {
+    for (const { before, rewrite } of CHANGES.get(current.op) ?? []) {
+      if (opset < before) current = rewrite(current, context)
+    }
+    return undefined
+  })
   const before = context.builder.nodes.length
-  const written = context.writing(current,
-    () =>
-      expressed(current, context, () =>
-        writeOut({ ...current, ...(bodies === undefined ? {} : { bodies }), ...(given === undefined ? {} : { given }) },
-          opset, context)))
+  const written = refused ??
+    context.writing(current,
+      () =>
+        expressed(current, context, () =>
+          writeOut({ ...current, ...(bodies === undefined ? {} : { bodies }),
+            ...(given === undefined ? {} : { given }) }, opset, context)))
   if (typeof written === 'string') context.append({ ...current, op: written })
   else if (written === undefined) context.append(current)
   else {

@@ -7,7 +7,8 @@ import { gemm, type RealArray } from '../kernels/linear-algebra.js'
 import { sizeOf, type Tensor } from '../tensor/tensor.js'
 import { sumToShape } from './cotangents.js'
 import { isFloat } from './element-types.js'
-import { badNode, batchAxisError, describeNode, requiredInput, stringAttribute } from './node-attributes.js'
+import { acrossExamplesError, badNode, batchAxisError, describeNode, requiredInput,
+  stringAttribute } from './node-attributes.js'
 import type { BackwardContext, InferredValue, KernelContext, Operator } from './operator.js'
 import { formatDims, sameDim } from './shape-rules.js'
 import { copyStrided } from './strided-copy.js'
@@ -138,7 +139,7 @@ const einsum: Operator = {
     const extents = extentsOf(node, equation, values.map(({ shape }) => shape))
     for (const [letter, dim] of extents) {
       if (isBatch(dim) && !equation.result.includes(letter)) {
-        throw batchAxisError(node, `it sums over the examples (its letter '${letter}').`)
+        throw acrossExamplesError(node, `it sums over the examples (its letter '${letter}').`)
       }
     }
     return [{ dtype, shape: equation.result.map(letter => extents.get(letter) ?? 1) }]

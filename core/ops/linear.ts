@@ -8,7 +8,7 @@ import { type BinaryRow, broadcastPlan, forEachRow, runBinary } from './broadcas
 import { leadingAxes, sumToShape } from './cotangents.js'
 import { isFloat } from './element-types.js'
 import { expression } from './expression.js'
-import { badNode, batchAxisError, numberAttribute, requiredInput } from './node-attributes.js'
+import { acrossExamplesError, badNode, batchAxisError, numberAttribute, requiredInput } from './node-attributes.js'
 import type { BackwardContext, InferredValue, KernelContext, Operator } from './operator.js'
 import { exampleRows } from './positions.js'
 import { broadcastDims, cotangentTarget, formatDims, sameDim, sameShape } from './shape-rules.js'
@@ -30,7 +30,8 @@ function realData(node: Node, value: Tensor): RealArray {
 
 function checkDepth(node: Node, a: Dim, b: Dim, left: readonly Dim[], right: readonly Dim[]): void {
   if (isBatch(a) || isBatch(b)) {
-    throw batchAxisError(node, `the product of ${formatDims(left)} and ${formatDims(right)} sums over the examples.`)
+    throw acrossExamplesError(node,
+      `the product of ${formatDims(left)} and ${formatDims(right)} sums over the examples.`)
   }
   if (!sameDim(a, b)) {
     throw badNode(node,

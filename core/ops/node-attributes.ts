@@ -15,13 +15,23 @@ export function badNode(node: Node, problem: string): GraphError {
     node: node.name ?? node.outputs[0] })
 }
 
-/** A GraphError BATCH_AXIS about one node: it would mix examples. */
-export function batchAxisError(node: Node, problem: string): GraphError {
+const APART = 'flatten and reshape each example alone in the network (torch: Flatten from axis 1), and export it again.'
+const FROM_TRAINING =
+  'export it for inference, with what it computes over a batch (means, scales) as constants of the ' +
+  'training; a softmax goes over the classes.'
+
+/**
+ * A GraphError BATCH_AXIS about one node: it would mix examples.
+ * @param advice what to do: by default to shape each example alone
+ */
+export function batchAxisError(node: Node, problem: string, advice = APART): GraphError {
   return new GraphError('BATCH_AXIS', `${describeNode(node)}: ${problem} The examples of a batch must be kept apart: ` +
-    'flatten and reshape each example alone in the network (torch: Flatten from axis 1), and export it again.', {
-    op: node.op,
-    node: node.name ?? node.outputs[0],
-  })
+    advice, { op: node.op, node: node.name ?? node.outputs[0] })
+}
+
+/** The same of a node that computes one result of all examples. */
+export function acrossExamplesError(node: Node, problem: string): GraphError {
+  return batchAxisError(node, problem, FROM_TRAINING)
 }
 
 /** @throws GraphError BAD_GRAPH when the attribute is not a number, or absent without a fallback */

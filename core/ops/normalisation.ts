@@ -11,7 +11,8 @@ import { axisBlocks } from './axis-blocks.js'
 import { broadcastPlan, runBinary } from './broadcast.js'
 import { sumToShape } from './cotangents.js'
 import { expression } from './expression.js'
-import { badNode, batchAxisError, describeNode, numberAttribute, requiredInput } from './node-attributes.js'
+import { acrossExamplesError, badNode, batchAxisError, describeNode, numberAttribute,
+  requiredInput } from './node-attributes.js'
 import type { BackwardContext, InferredValue, Operator } from './operator.js'
 import { broadcastDims, cotangentTarget, formatDims, resolveAxis, sameShape } from './shape-rules.js'
 
@@ -188,7 +189,7 @@ function inKernel(x: TensorData, scale: Tensor, shift: Tensor | undefined, { mea
 function layerAxis(node: Node, shape: readonly Dim[]): number {
   const axis = resolveAxis(node, numberAttribute(node, 'axis', -1), shape.length)
   if (shape.slice(axis).some(isBatch)) {
-    throw batchAxisError(node, `it normalises along the batch axis of a value of shape ${formatDims(shape)}.`)
+    throw acrossExamplesError(node, `it normalises along the batch axis of a value of shape ${formatDims(shape)}.`)
   }
   return axis
 }
@@ -265,7 +266,8 @@ function groupNormalization(op: string, groupsOf: (node: Node, channels: number)
       const x = requiredInput(node, inputs, 0)
       checkChannels(node, x, [1, 2].map(i => requiredInput(node, inputs, i)))
       if (x.shape.slice(CHANNEL_AXIS).some(isBatch)) {
-        throw batchAxisError(node, `it normalises along the batch axis of a value of shape ${formatDims(x.shape)}.`)
+        throw acrossExamplesError(node,
+          `it normalises along the batch axis of a value of shape ${formatDims(x.shape)}.`)
       }
       const channels = Number(x.shape[CHANNEL_AXIS])
       const groups = groupsOf(node, channels)
@@ -362,7 +364,7 @@ const SMALLEST_NORM = 1e-30
 function normAxis(node: Node, shape: readonly Dim[]): number {
   const axis = resolveAxis(node, numberAttribute(node, 'axis', -1), shape.length)
   if (isBatch(shape[axis])) {
-    throw batchAxisError(node, `it normalises along the batch axis of a value of shape ${formatDims(shape)}.`)
+    throw acrossExamplesError(node, `it normalises along the batch axis of a value of shape ${formatDims(shape)}.`)
   }
   return axis
 }

@@ -81,7 +81,9 @@ export function recurrenceOf(node: Node, inputs: readonly (InferredValue | undef
   const [times, examples, features] = x.shape
   if (isBatch(times) || isBatch(features)) {
     throw batchAxisError(node,
-      `the examples of its input of shape ${formatDims(x.shape)} must lie on axis 1, behind the times.`)
+      `the examples of its input of shape ${formatDims(x.shape)} must lie on axis 1, behind the times.`,
+      'rows of data are examples first (N x times x features), and this network has the times first. Turn its input ' +
+        'in the network (torch: batch_first=True, or x.transpose(0, 1) in forward), and export it again.')
   }
   refuseUnsupported(node, inputs, times)
   const directions = directionsOf(node, kind)

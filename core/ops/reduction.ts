@@ -5,7 +5,7 @@ import { sumRows } from '../kernels/rows.js'
 import { sizeOf, type Tensor, type TensorData } from '../tensor/tensor.js'
 import { isFloat } from './element-types.js'
 import { type Expression, expression } from './expression.js'
-import { batchAxisError, numberAttribute, requiredInput } from './node-attributes.js'
+import { acrossExamplesError, numberAttribute, requiredInput } from './node-attributes.js'
 import type { BackwardContext, InferredValue, KernelContext, Operator } from './operator.js'
 import { constantIntegers, cotangentTarget, formatDims, resolveAxis, sameShape } from './shape-rules.js'
 
@@ -84,7 +84,7 @@ function reduction(op: string, { initial, accumulate, finish, slope }: Definitio
       const x = requiredInput(node, inputs, 0)
       const axes = axesOf(node, inputs)
       if (x.shape.some((dim, axis) => isBatch(dim) && axes.has(axis))) {
-        throw batchAxisError(node, `it reduces the batch axis of a value of shape ${formatDims(x.shape)}.`)
+        throw acrossExamplesError(node, `it reduces the batch axis of a value of shape ${formatDims(x.shape)}.`)
       }
       return [{ dtype: x.dtype, shape: reducedShape(node, x.shape, axes) }]
     },

@@ -2,14 +2,14 @@
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
 import { sizeOf } from '../tensor/tensor.js'
 import { axisBlocks } from './axis-blocks.js'
-import { batchAxisError, numberAttribute, requiredInput, scalarOf } from './node-attributes.js'
+import { acrossExamplesError, numberAttribute, requiredInput, scalarOf } from './node-attributes.js'
 import type { Operator } from './operator.js'
 import { constantIntegers, formatDims, resolveAxis } from './shape-rules.js'
 
 function checkAxis(node: Node, shape: readonly Dim[], axis: number): number {
   const resolved = resolveAxis(node, axis, shape.length)
   if (isBatch(shape[resolved])) {
-    throw batchAxisError(node, `it runs along the batch axis of a value of shape ${formatDims(shape)}.`)
+    throw acrossExamplesError(node, `it runs along the batch axis of a value of shape ${formatDims(shape)}.`)
   }
   return resolved
 }

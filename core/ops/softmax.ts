@@ -5,7 +5,7 @@ import { softmaxRows } from '../kernels/rows.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { type AxisBlocks, axisBlocks } from './axis-blocks.js'
 import { expression } from './expression.js'
-import { badNode, batchAxisError, numberAttribute, requiredInput } from './node-attributes.js'
+import { acrossExamplesError, badNode, numberAttribute, requiredInput } from './node-attributes.js'
 import type { BackwardContext, Operator } from './operator.js'
 import { formatDims, resolveAxis } from './shape-rules.js'
 
@@ -29,7 +29,7 @@ function alongAxis(op: string, kernel: (x: Real, y: Real, blocks: AxisBlocks) =>
         throw badNode(node, `its input must be real numbers; it is of type ${dtype}.`)
       }
       if (isBatch(shape[axisOf(node, shape.length)])) {
-        throw batchAxisError(node, `it normalises along the batch axis of a value of shape ${formatDims(shape)}.`)
+        throw acrossExamplesError(node, `it normalises along the batch axis of a value of shape ${formatDims(shape)}.`)
       }
       return [{ dtype, shape }]
     },

@@ -4,7 +4,7 @@ import { sizeOf } from '../tensor/tensor.js'
 import { axisBlocks } from './axis-blocks.js'
 import { isFloat } from './element-types.js'
 import { placedCotangent } from './gathering.js'
-import { badNode, batchAxisError, numberAttribute, requiredInput, scalarOf } from './node-attributes.js'
+import { acrossExamplesError, badNode, numberAttribute, requiredInput, scalarOf } from './node-attributes.js'
 import type { InferredValue, Operator } from './operator.js'
 import { constantIntegers, formatDims, resolveAxis } from './shape-rules.js'
 
@@ -30,7 +30,7 @@ const topK: Operator = {
     const [k] = constantIntegers(node, requiredInput(node, inputs, 1), 'k')
     const extent = x.shape[axis]
     if (isBatch(extent)) {
-      throw batchAxisError(node, `it orders the examples of a value of shape ${formatDims(x.shape)}.`)
+      throw acrossExamplesError(node, `it orders the examples of a value of shape ${formatDims(x.shape)}.`)
     }
     if (!(k >= 0 && k <= extent)) throw badNode(node, `it takes ${k} of the ${extent} elements of its axis.`)
     const shape = x.shape.map((dim, i) => (i === axis ? k : dim))

@@ -3,6 +3,7 @@
  * and taken away; of probabilities (rates) made in another way the logits are log p, which a softmax turns back
  * into p, and the logarithms of the rates.
  */
+import { OptionError } from '../errors/errors.js'
 import { GraphBuilder } from '../graph/builder.js'
 import { type Graph, isBatch, type Node } from '../graph/graph.js'
 import { numberAttribute } from '../ops/node-attributes.js'
@@ -84,7 +85,8 @@ function passedOver(graph: Graph, output: string, { node, last }: LinkAtEnd,
  * The network up to the logits: below a Softmax, LogSoftmax, Log of a Softmax, or Sigmoid at its end; where its output
  * lies between 0 and 1 in another way, the logarithm of that is appended. Of rates the same with Exp. The means of a
  * regression stay as they are, whatever makes them.
- * @throws GraphError BAD_GRAPH, UNSUPPORTED_OPERATOR, BATCH_AXIS
+ * @throws GraphError BAD_GRAPH, UNSUPPORTED_OPERATOR, BATCH_AXIS; OptionError BAD_COMBINATION where the link function at
+ *   the end is that of another likelihood
  */
 export function logitsOf(graph: Graph, output: string, likelihood: Likelihood | undefined): StrippedNetwork {
   const sorted = removeDead(sortNodes({ ...graph, outputs: [output] }))
@@ -95,7 +97,9 @@ export function logitsOf(graph: Graph, output: string, likelihood: Likelihood | 
   if (likelihood === 'regression' || likelihood === 'heteroscedastic') {
     return { graph: sorted, output, ...meansNote(end?.link) }
   }
+  const outputs = elementsPerExample((types.get(output)?.shape ?? []).filter(dim => !isBatch(dim)))
   if (end !== undefined) {
+    if (outputs > 1) checkLink(end.link, likelihood)
     const [logits] = end.node.inputs
     return {
       // Positions keep what follows: their axes are those of the output.
@@ -108,12 +112,25 @@ export function logitsOf(graph: Graph, output: string, likelihood: Likelihood | 
       } below it ('${logits}') are used as its output.`,
     }
   }
-  const outputs = elementsPerExample((types.get(output)?.shape ?? []).filter(dim => !isBatch(dim)))
   if (likelihood === undefined) return { graph: sorted, output }
   const independent = likelihood !== 'classification'
   return (independent || outputs > 1) && isProbability(sorted, types, output)
     ? logarithmOf(sorted, output, independent, 'lies between 0 and 1 whatever the input, so that it is taken for')
     : { graph: sorted, output }
+}
+
+/** Of several outputs a softmax and sigmoids are probabilities of other things, and their logits no others'. */
+function checkLink(link: LinkFunction, likelihood: Likelihood | undefined): void {
+  const independent = link === 'Sigmoid'
+  if (likelihood !== (independent ? 'classification' : 'multilabel')) return
+  throw new OptionError('BAD_COMBINATION', independent
+    ? "The network ends in Sigmoid, a probability of its own for each output, and 'classification' needs ones that " +
+      "sum to 1. Use the likelihood 'multilabel', with a 0 or 1 for each output (classes as one-hot rows), or a " +
+      'network that ends in a softmax.'
+    : `The network ends in ${link}, probabilities that sum to 1, and 'multilabel' needs one of its own for each ` +
+      "output. Use the likelihood 'classification', with one class a row, or a network that ends in sigmoids.", {
+    option: 'likelihood',
+  })
 }
 
 /** The network up to the logarithms of its rates: below an Exp at its end. Outputs never negative are rates. */

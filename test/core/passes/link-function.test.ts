@@ -16,13 +16,19 @@ function strip(end: (b: GraphBuilder, logits: string) => string, likelihood: Lik
 }
 
 t.test('a sigmoid is taken away, also behind renaming nodes', async t => {
-  const plain = strip((b, z) => b.node('Sigmoid', [z]))
+  const plain = strip((b, z) => b.node('Sigmoid', [z]), 'multilabel')
   t.match(plain, { output: plain.logits, link: 'Sigmoid', note: /ends in Sigmoid/ })
   t.same(plain.graph.outputs, [plain.logits])
   t.same(plain.graph.nodes.map(node => node.op), ['MatMul'])
-  t.match(strip((b, z) => b.node('Identity', [b.node('Reshape', [b.node('Sigmoid', [z]), b.integers([-1, 2])])])), {
+  t.match(strip((b, z) => b.node('Identity', [b.node('Reshape', [b.node('Sigmoid', [z]), b.integers([-1, 2])])]), 'multilabel'), {
     link: 'Sigmoid',
   })
+})
+
+t.test('sigmoids of classes and a softmax of labels are other probabilities than the network has', async t => {
+  t.throws(() => strip((b, z) => b.node('Sigmoid', [z])), { code: 'BAD_COMBINATION', message: /'multilabel'/ })
+  t.throws(() => strip((b, z) => b.node('Softmax', [z]), 'multilabel'), { code: 'BAD_COMBINATION',
+    message: /'classification'/ })
 })
 
 t.test('other ends are left alone', async t => {
