@@ -97,7 +97,8 @@ export function activate(emission: Emission, name: string, x: Value, layer: Kera
     throw new GraphError('UNSUPPORTED_OPERATOR',
       `The activation '${name.slice(0, 60)}' of the layer '${layer.name}' cannot be imported. Known are ${
         Object.keys(ACTIVATIONS).join(', ')
-      }.`, { layer: layer.name, activation: name.slice(0, 60) })
+      }. Export the network to ONNX (model.export(path, format="onnx"), or tf2onnx) for others.`, { layer: layer.name,
+      activation: name.slice(0, 60) })
   }
   return ACTIVATIONS[name](emission, x)
 }

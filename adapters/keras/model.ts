@@ -119,6 +119,7 @@ export function readLayer(entry: Config, index = 0, around: Surroundings = OUTSI
   const trainable = around.trainable && flag(options, 'trainable', true)
   const path = around.path === '' ? name : `${around.path}/${name}`
   refuseForeign(entry, className, name)
+  refuseQuantised(options, name)
   return {
     className,
     name,
@@ -140,7 +141,18 @@ function refuseForeign(entry: Config, className: string, name: string): void {
   throw new UntrustedInputError(
     `The layer '${name.slice(0, 100)}' is of the class '${
       (registered ?? `${module}.${className}`).slice(0, 100)
-    }', which is Python code and not a layer of Keras; export the network to ONNX (tf2onnx) instead.`,
+    }', which is Python code and not a layer of Keras; export the network to ONNX (model.export(path, format="onnx"), or tf2onnx).`,
+    { format: 'Keras', path: name },
+    'UNSUPPORTED_FORMAT',
+  )
+}
+
+function refuseQuantised(config: Config, name: string): void {
+  const policy = field(config, 'dtype')
+  if (!isConfig(policy) || text(policy, 'class_name')?.startsWith('Quantized') !== true) return
+  throw new UntrustedInputError(
+    `The layer '${name.slice(0, 100)}' is quantised: its weights are whole numbers, which have no posterior. Use the ` +
+      'float network that it was made from.',
     { format: 'Keras', path: name },
     'UNSUPPORTED_FORMAT',
   )

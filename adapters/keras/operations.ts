@@ -216,11 +216,13 @@ const any: Writer = (context, x) => {
   return { ...most, name: cast(context, most.name, 'bool') }
 }
 
-/** Zeros, or untruths, of the shape of a value. */
-const zerosLike: Writer = (context, x) => {
+/** Zeros or ones, as truths where the layer says so, of the shape of a value. */
+const filledLike = (one: boolean): Writer => (context, x) => {
   const { builder, layer } = context
-  if (text(layer.config, 'dtype') !== 'bool') return emit(context, 'Sub', [x.name, x.name], x.shape, x.channelsFirst)
-  return emit(context, 'Not', [builder.node('Equal', [x.name, x.name])], x.shape, x.channelsFirst)
+  const same = builder.node('Equal', [x.name, x.name])
+  const truth = one ? same : builder.node('Not', [same])
+  const name = text(layer.config, 'dtype') === 'bool' ? truth : real(context, truth)
+  return { name, shape: x.shape, channelsFirst: x.channelsFirst }
 }
 
 /** x clipped to a range. */
@@ -248,7 +250,12 @@ const OPERATIONS: Readonly<Record<string, Writer>> = {
   Sqrt: unary('Sqrt'),
   Sin: unary('Sin'),
   Cos: unary('Cos'),
+  Tan: unary('Tan'),
   Tanh: unary('Tanh'),
+  Sinh: unary('Sinh'),
+  Cosh: unary('Cosh'),
+  Arctan: unary('Atan'),
+  Erf: unary('Erf'),
   Sign: unary('Sign'),
   Reciprocal: unary('Reciprocal'),
   Square: square,
@@ -298,7 +305,8 @@ const OPERATIONS: Readonly<Record<string, Writer>> = {
   LogicalAnd: binary('And'),
   LogicalNot: unary('Not'),
   Any: any,
-  ZerosLike: zerosLike,
+  ZerosLike: filledLike(false),
+  OnesLike: filledLike(true),
 }
 
 const GIVE_TRUTH: ReadonlySet<string> = new Set(['Equal', 'NotEqual', 'Greater', 'GreaterEqual', 'Less', 'LessEqual',

@@ -27,12 +27,15 @@ export function writeModel(network: KerasModel, weights: Weights, keras2: boolea
   const inputs = network.inputs.map(reference => declareInput(emission, network, reference, options))
   const outputs = writeNetwork(emission, network, weights, inputs, keras2)
   noteFrozen(builder, network)
+  noteAdapters(builder, network)
   if (outputs.some(({ mask }) => mask !== undefined)) {
     builder.notes.push('The output has a mask of padded steps, which Keras leaves out of its loss: leave them out of ' +
       'the labels as well (-100).')
   }
-  return builder.build(outputs.map(value => {
+  return builder.build(outputs.map((value, i) => {
     const last = channelsLast(emission, value)
+    // Which of several is meant is said by the name of its layer.
+    if (outputs.length > 1) return builder.node('Identity', [last.name], {}, network.outputs[i].layer)
     return builder.inputs.some(input => input.name === last.name) ? builder.node('Identity', [last.name]) : last.name
   }))
 }
@@ -109,6 +112,26 @@ function noteFrozen(builder: GraphBuilder, network: KerasModel): void {
 function frozenLayers({ layers }: KerasModel): string[] {
   return layers.flatMap(({ path, network, trainable, className }) =>
     network !== undefined ? frozenLayers(network) : trainable || className === 'InputLayer' ? [] : [path]
+  )
+}
+
+/** Keras saves what an adapter (LoRA) has learnt as part of the weight. */
+function noteAdapters(builder: GraphBuilder, network: KerasModel): void {
+  const adapted = layersWith(network, ({ config }) => typeof field(config, 'lora_rank') === 'number')
+  if (adapted.length === 0) return
+  builder.notes.push(
+    `Layers with LoRA count all numbers of their weight as parameters, not those of the adapters, which Keras adds to ` +
+      `it when it saves: ${adapted.slice(0, 5).map(name => `'${name.slice(0, 60)}'`).join(', ')}${
+        adapted.length > 5 ? ` and ${adapted.length - 5} more` : ''
+      }.`,
+  )
+}
+
+/** The paths of the layers, those within layers too, of which something holds. */
+function layersWith({ layers }: KerasModel, holds: (layer: KerasLayer) => boolean): string[] {
+  return layers.flatMap(
+    layer => [...(layer.network === undefined ? [] : layersWith(layer.network, holds)),
+      ...(holds(layer) ? [layer.path] : [])],
   )
 }
 

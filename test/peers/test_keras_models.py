@@ -1,6 +1,7 @@
 """Keras models as objects: fitted as they are, with the parameters that they have."""
 
 import os
+import warnings
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
@@ -8,7 +9,7 @@ import keras
 import numpy
 import pytest
 from keras import layers
-from polylaplace import Laplace, LaplaceClassifier, LaplaceError
+from polylaplace import Laplace, LaplaceClassifier, LaplaceError, LaplaceWarning
 
 
 def classifier():
@@ -97,3 +98,77 @@ def test_several_inputs_by_place_and_by_name():
 def test_half_precision_is_not_compared():
     model = keras.Sequential([keras.Input((5,)), layers.Dense(3, dtype="mixed_bfloat16")])
     fitted(model, numpy.random.default_rng(2).standard_normal((6, 5)).astype("float32"))
+
+
+RANDOM = numpy.random.default_rng(0)
+
+
+def numbers(value):
+    return numpy.asarray(keras.ops.convert_to_numpy(value))
+
+
+class Trained(keras.Model):
+    """A functional network with a step of training of its own."""
+
+    def train_step(self, data):
+        raise NotImplementedError
+
+
+class Coded(keras.Model):
+    """A network of which only its code says what it computes."""
+
+    def __init__(self):
+        super().__init__()
+        self.last = layers.Dense(3)
+
+    def call(self, rows):
+        return self.last(rows)
+
+
+def test_a_class_of_ones_own_around_layers_is_read_and_one_of_code_is_refused():
+    x, y = RANDOM.normal(size=(20, 6)).astype("float32"), numpy.arange(20) % 3
+    rows = keras.Input((6,))
+    model = Trained(rows, layers.Dense(3)(rows))
+    numpy.testing.assert_allclose(
+        Laplace(model, "classification").fit(x, y).predict(x).mean, numbers(model(x)), atol=1e-5
+    )
+    coded = Coded()
+    coded(x)
+    with pytest.raises(LaplaceError, match=r"Coded computes by Python code.*format=\"onnx\""):
+        Laplace(coded, "classification").fit(x, y)
+
+
+def test_lengths_that_a_model_leaves_open_are_those_of_the_data():
+    x, y = RANDOM.normal(size=(12, 5, 4)).astype("float32"), numpy.arange(12) % 3
+    model = keras.Sequential(
+        [keras.Input((None, 4)), layers.Conv1D(3, 2, padding="causal"), layers.GlobalMaxPooling1D(), layers.Dense(3)]
+    )
+    numpy.testing.assert_allclose(
+        Laplace(model, "classification").fit(x, y).predict(x).mean, numbers(model(x)), atol=1e-5
+    )
+
+
+def test_a_mask_of_one_of_two_joined_values_and_outputs_by_their_names():
+    tokens, y = RANDOM.integers(0, 9, (20, 5)), numpy.arange(20) % 3
+    given = keras.Input((5,))
+    both = [layers.Embedding(9, 4, mask_zero=True)(given), layers.Embedding(9, 3)(given)]
+    last = layers.LSTM(4)(layers.Concatenate()(both))
+    model = keras.Model(given, [layers.Dense(3, name="kinds")(last), layers.Dense(2, name="others")(last)])
+    la = Laplace(model, "classification", output="kinds").fit(tokens, y)
+    numpy.testing.assert_allclose(la.predict(tokens).mean, numbers(model(tokens)[0]), atol=1e-5)
+    with pytest.raises(LaplaceError, match="kinds, others"):
+        Laplace(model, "classification").fit(tokens, y)
+
+
+def test_adapters_are_told_and_quantised_layers_refused():
+    x, y = RANDOM.normal(size=(20, 6)).astype("float32"), numpy.arange(20) % 3
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(5, name="wide"), layers.Dense(3)])
+    model.layers[0].enable_lora(2)
+    with pytest.warns(LaplaceWarning, match="LoRA.*'wide'"):
+        Laplace(model, "classification").fit(x, y)
+    whole = keras.Sequential([keras.Input((6,)), layers.Dense(3)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        whole.quantize("int8")
+    with pytest.raises(LaplaceError, match="quantised.*float network"):
+        Laplace(whole, "classification").fit(x, y)

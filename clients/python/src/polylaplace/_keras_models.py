@@ -11,7 +11,7 @@ import numpy as np
 
 from ._data import Array, to_array
 from ._examples import Examples
-from ._exceptions import StateError
+from ._exceptions import GraphError, StateError
 
 #: Rows that outputs are compared on.
 _ROWS = 3
@@ -30,15 +30,33 @@ def keras_file(model: Any) -> bytes:
 
     Raises:
         StateError: NOT_FITTED for a model that has no weights yet.
+        GraphError: for a model whose code says what it computes.
     """
     if not model.built:
         raise StateError(
             "The Keras model has no weights yet: give it an Input, build it, or train it first.", "NOT_FITTED"
         )
+    if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
+        raise GraphError(
+            f"The {type(model).__name__} computes by Python code (call), which its file does not hold. Export it to "
+            'ONNX, model.export("model.onnx", format="onnx"), and give that file; or build it of layers, '
+            "keras.Model(inputs, outputs).",
+            "UNSUPPORTED_FORMAT",
+        )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
-        model.save(path)
+        _of_layers(model).save(path)
         return path.read_bytes()
+
+
+def _of_layers(model: Any) -> Any:
+    """A model of a user's own class (with another train_step, say) as the functional one that it calls."""
+    kinds = [cls for cls in type(model).__mro__ if cls.__name__ in ("Functional", "Sequential", "Model")]
+    own = type(model).__module__.split(".")[0] not in ("keras", "tf_keras")
+    called = next((cls for cls in type(model).__mro__ if "call" in vars(cls)), None)
+    if not own or called is None or called not in kinds:
+        return model
+    return kinds[-1](model.inputs, model.outputs)
 
 
 def keras_outputs(model: Any, examples: Examples | None) -> dict[str, Any]:

@@ -113,10 +113,12 @@ def size_of(value: Any) -> int:
 
 
 def with_input_size(params: NetworkParams, examples: Examples | None) -> NetworkParams:
-    """Adds the shape of one example for layers, which do not tell the size of images or the length of sequences."""
+    """Adds the shape of one example for layers, which do not tell the size of images or the length of sequences; files
+    of Keras may leave that open too."""
     example = None if examples is None else examples.only
     hints = params.get("hints", {})
-    bare = "layers" in params or hints.get("architecture") is not None
+    keras = params.get("bytes", b"")[:4] in (b"PK\x03\x04", b"\x89HDF")
+    bare = "layers" in params or hints.get("architecture") is not None or keras
     if example is None or example.ndim < 3 or not bare or "inputSize" in hints:
         return params
     return {**params, "hints": {**hints, "inputSize": [int(extent) for extent in example.shape[1:]]}}
