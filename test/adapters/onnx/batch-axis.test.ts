@@ -343,3 +343,16 @@ t.test('of an input for one example the open axis is a length, the fixed one the
   t.same(runGraph(settled, new Map([['x', tensor('float32', [2, 3, 4], new Array(24).fill(1))]]), 'float32').get('y')!,
     { dtype: 'float32', shape: [2, 2], data: Float32Array.of(6, 6, 6, 6) })
 })
+
+t.test('statistics that a file computes over a batch of any size are refused with what to do', async t => {
+  const graph = readOnnx(b.model({
+    nodes: [b.node('ReduceMean', ['x', 'zero'], ['mean'], { keepdims: 0 }), b.node('Abs', ['mean'], ['spread']),
+      b.node('BatchNormalization', ['x', 'scale', 'shift', 'mean', 'spread'], ['h']),
+      b.node('MatMul', ['h', 'w'], ['y'])],
+    tensors: [weight, b.integers('zero', [1], [0]), b.floats('scale', [4], [1, 2, 3, 4]),
+      b.floats('shift', [4], [1, 2, 3, 4])],
+    inputs: [b.value('x', ['n', 4])],
+    outputs: [b.value('y', ['n', 2])],
+  }))
+  t.throws(() => laplace(graph, { likelihood: 'classification' }), { code: 'BATCH_AXIS', message: /constants of the/ })
+})

@@ -23,11 +23,12 @@ function noted(values: Readonly<Record<string, string>>): Origins {
 t.test('a file of torch.export says what is a parameter, and what was folded from one', async t => {
   const origins = noted({ weight: 'PARAMETER', running_mean: 'BUFFER', c_lifted: 'CONSTANT_TENSOR',
     val_9: "['blocks.0.weight']", permute_3: "['blocks.0.index', 'table', 'index_1', 'val_3']", div: "['p', 'expand']",
-    mul: "['_to_copy', 'ids', 'ones_like', 'val_15']", arange: "['val_1']" })
+    mul: "['_to_copy', 'ids', 'ones_like', 'val_15']", arange: "['val_1']",
+    val_32: "['hann_window', 'val_1', 'val_31']" })
   const kinds = (...names: string[]): unknown[] => names.map(name => origins.get(name)?.kind)
   t.same(kinds('weight', 'running_mean', 'c_lifted'), ['parameter', 'constant', 'constant'])
   t.same(kinds('val_9', 'permute_3', 'div'), [undefined, undefined, undefined])
-  t.same(kinds('mul', 'arange'), ['constant', 'constant'])
+  t.same(kinds('mul', 'arange', 'val_32'), ['constant', 'constant', 'constant'])
   t.same(origins.get('permute_3')?.from, ['blocks.0.index', 'table'])
   t.equal(originOf(origins, 'weight:3'), origins.get('weight'))
 })
