@@ -20,9 +20,13 @@ t.test('a sigmoid is taken away, also behind renaming nodes', async t => {
   t.match(plain, { output: plain.logits, link: 'Sigmoid', note: /ends in Sigmoid/ })
   t.same(plain.graph.outputs, [plain.logits])
   t.same(plain.graph.nodes.map(node => node.op), ['MatMul'])
-  t.match(strip((b, z) => b.node('Identity', [b.node('Reshape', [b.node('Sigmoid', [z]), b.integers([-1, 2])])]), 'multilabel'), {
-    link: 'Sigmoid',
-  })
+  t.match(
+    strip((b, z) => b.node('Identity', [b.node('Reshape', [b.node('Sigmoid', [z]), b.integers([-1, 2])])]),
+      'multilabel'),
+    {
+      link: 'Sigmoid',
+    },
+  )
 })
 
 t.test('sigmoids of classes and a softmax of labels are other probabilities than the network has', async t => {
