@@ -141,7 +141,8 @@ function refuseForeign(entry: Config, className: string, name: string): void {
   throw new UntrustedInputError(
     `The layer '${name.slice(0, 100)}' is of the class '${
       (registered ?? `${module}.${className}`).slice(0, 100)
-    }', which is Python code and not a layer of Keras; export the network to ONNX (model.export(path, format="onnx"), or tf2onnx).`,
+    }', which is Python code and not a layer of Keras; export the network to ONNX ` +
+      '(model.export(path, format="onnx"), or tf2onnx).',
     { format: 'Keras', path: name },
     'UNSUPPORTED_FORMAT',
   )

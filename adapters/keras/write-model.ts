@@ -120,8 +120,8 @@ function noteAdapters(builder: GraphBuilder, network: KerasModel): void {
   const adapted = layersWith(network, ({ config }) => typeof field(config, 'lora_rank') === 'number')
   if (adapted.length === 0) return
   builder.notes.push(
-    `Layers with LoRA count all numbers of their weight as parameters, not those of the adapters, which Keras adds to ` +
-      `it when it saves: ${adapted.slice(0, 5).map(name => `'${name.slice(0, 60)}'`).join(', ')}${
+    'Layers with LoRA count all numbers of their weight as parameters, not those of the adapters, which Keras adds ' +
+      `to it when it saves: ${adapted.slice(0, 5).map(name => `'${name.slice(0, 60)}'`).join(', ')}${
         adapted.length > 5 ? ` and ${adapted.length - 5} more` : ''
       }.`,
   )

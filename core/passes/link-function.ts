@@ -85,8 +85,8 @@ function passedOver(graph: Graph, output: string, { node, last }: LinkAtEnd,
  * The network up to the logits: below a Softmax, LogSoftmax, Log of a Softmax, or Sigmoid at its end; where its output
  * lies between 0 and 1 in another way, the logarithm of that is appended. Of rates the same with Exp. The means of a
  * regression stay as they are, whatever makes them.
- * @throws GraphError BAD_GRAPH, UNSUPPORTED_OPERATOR, BATCH_AXIS; OptionError BAD_COMBINATION where the link function at
- *   the end is that of another likelihood
+ * @throws GraphError BAD_GRAPH, UNSUPPORTED_OPERATOR, BATCH_AXIS
+ * @throws OptionError BAD_COMBINATION where the link function at the end is that of another likelihood
  */
 export function logitsOf(graph: Graph, output: string, likelihood: Likelihood | undefined): StrippedNetwork {
   const sorted = removeDead(sortNodes({ ...graph, outputs: [output] }))
