@@ -160,17 +160,18 @@ export function arenaScope(work: () => void): void {
 /**
  * Runs a kernel on operands of which at least one lives in the arena; the others are copied in, and out again when
  * written.
+ * @param most bytes of the others: an arena that has held many once is given up, and its pages with it
  * @returns false, and nothing is done, where none lives there or there is no room for the others
  */
-export function inArena(operands: readonly Operand[],
-  work: (kernel: KernelExports, ...addresses: number[]) => void): boolean {
+export function inArena(operands: readonly Operand[], work: (kernel: KernelExports, ...addresses: number[]) => void,
+  most = Infinity): boolean {
   if (arena === undefined) return false
   const { kernel, top, bottom } = arena
   const { buffer } = kernel.memory
   const outside = operands.filter(({ array }) => array.buffer !== buffer)
   if (outside.length === operands.length) return false
   const bytes = copiedBytes(outside)
-  if (top + bytes > bottom) return false
+  if (bytes > most || top + bytes > bottom) return false
   reach(arena, top + bytes)
   runOnCopies(kernel, top, operands, work)
   return true

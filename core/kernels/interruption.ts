@@ -36,3 +36,19 @@ export function watched<R>(own: Watch, work: () => R): R {
 export function pause(share: number): void {
   watch?.(share)
 }
+
+/** Work of products, in multiplications, between two looks: some milliseconds. */
+const LOOK = 1e8
+/** A number that is copied to a kernel or back takes as long as so many multiplications. */
+const MULTIPLICATIONS_OF_COPY = 8
+
+let worked = 0
+
+/** Lets the watch look from time to time while many small products follow each other: an m x k by a k x n one begins. */
+export function pauseBetweenProducts(m: number, n: number, k: number): void {
+  if (watch === undefined) return
+  worked += m * n * k + MULTIPLICATIONS_OF_COPY * (m * k + k * n + m * n)
+  if (worked < LOOK) return
+  worked = 0
+  watch(-1)
+}

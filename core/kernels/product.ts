@@ -4,6 +4,7 @@
  */
 import { inArena } from './arena.js'
 import { copyBlock } from './copy-block.js'
+import { pauseBetweenProducts } from './interruption.js'
 import { aligned, type KernelExports, kernelView, withKernelMemory } from './kernel-module.js'
 import type { RealArray } from './plain.js'
 
@@ -11,6 +12,8 @@ import type { RealArray } from './plain.js'
 const SMALL_PRODUCT = 200
 /** Rows, columns and depth of one block: three blocks of float64 are 24 MB. */
 const BLOCK = 1024
+/** Operands of more bytes are not copied whole to a product in the arena, but block by block. */
+const MOST_COPIED = 32 << 20
 
 /** Multiplications from which on another thread takes a part of a product: a few hundredths of a second. */
 const LARGE_PRODUCT = 3e8
@@ -68,6 +71,7 @@ export function gemm(transA: boolean, transB: boolean, m: number, n: number, k: 
   // A column is the transposed row of the transposed product; blocks of C have fewer rows than columns, so less of them
   // is idle.
   if (n === 1 && m > 1) return gemm(false, !transA, 1, m, k, alpha, b, a, beta, c)
+  pauseBetweenProducts(m, n, k)
   const product = { transA, transB, m, n, k, alpha, a, b, beta, c }
   if (m * n * k <= SMALL_PRODUCT || alpha === 0 || isDouble(a) !== isDouble(b)
     || (isDouble(a) && !isDouble(c))) return smallProduct(product, wholeOf(product))
@@ -76,7 +80,7 @@ export function gemm(transA: boolean, transB: boolean, m: number, n: number, k: 
     use: beta === 0 ? 'write' : 'update' }] as const
   if (inArena(operands, (kernel, atA, atB, atC) => {
     multiplyInPlace(kernel, product, [a, atA], [b, atB], [c, atC])
-  })) return
+  }, MOST_COPIED)) return
   if (helper === undefined || m * n * k < LARGE_PRODUCT) multiplyPart(product, wholeOf(product))
   else shareProduct(product, helper)
 }
@@ -145,12 +149,13 @@ function multiplyTogether(product: Product, part: ProductPart, share: ProductHel
  */
 export function syrk(n: number, k: number, alpha: number, a: RealArray, beta: number, c: RealArray): void {
   if (n === 0) return
+  pauseBetweenProducts(n, n, k)
   const product = { transA: true, transB: false, m: n, n, k, alpha, a, b: a, beta, c }
   if (n * n * k <= SMALL_PRODUCT || alpha === 0 || (isDouble(a) && !isDouble(c))) return smallSyrk(product)
   const operands = [{ array: a, use: 'read' }, { array: c, use: beta === 0 ? 'write' : 'update' }] as const
   if (inArena(operands, (kernel, atA, atC) => {
     multiplyInPlace(kernel, product, [a, atA], [a, atA], [c, atC], true)
-  })) return
+  }, MOST_COPIED)) return
   for (let i = 0; i < n; i += BLOCK) {
     for (let j = 0; j <= i; j += BLOCK) {
       const block = { row: i, rows: Math.min(BLOCK, n - i), column: j, columns: Math.min(BLOCK, n - j), from: 0,
@@ -180,44 +185,58 @@ function productBlock({ transA, transB, m, n, k, alpha, a, b, beta, c }: Product
   { row, rows, column, columns, from, depth: wholeDepth }: ProductPart, symmetric = false): boolean {
   const depth = Math.min(wholeDepth, BLOCK)
   const diagonal = symmetric && row === column
-  const bytesC = aligned(rows * columns * c.BYTES_PER_ELEMENT)
-  const bytesA = aligned(rows * depth * a.BYTES_PER_ELEMENT)
-  const bytesB = diagonal ? 0 : aligned(depth * columns * b.BYTES_PER_ELEMENT)
+  // Of op(A) and op(B) the copies have rows or columns one behind the other, as the matrices have them.
+  const lda = paddedStride(transA ? rows : depth, a)
+  const ldb = paddedStride(transB ? depth : columns, b)
+  const ldc = paddedStride(columns, c)
+  const lengthC = rows * ldc
+  const lengthA = (transA ? depth : rows) * lda
+  const lengthB = diagonal ? 0 : (transB ? columns : depth) * ldb
+  const bytesC = aligned(lengthC * c.BYTES_PER_ELEMENT)
+  const bytesA = aligned(lengthA * a.BYTES_PER_ELEMENT)
+  const bytesB = aligned(lengthB * b.BYTES_PER_ELEMENT)
   return withKernelMemory(bytesC + bytesA + bytesB, (kernel, atC) => {
     const atA = atC + bytesC
     const atB = diagonal ? atA : atA + bytesA
     const multiply = chooseMultiply(kernel, a, c)
-    const viewA = kernelView(kernel, a, atA, rows * depth)
-    const viewB = kernelView(kernel, b, atB, depth * columns)
-    const viewC = kernelView(kernel, c, atC, rows * columns)
+    const viewA = kernelView(kernel, a, atA, lengthA)
+    const viewB = kernelView(kernel, b, atB, lengthB)
+    const viewC = kernelView(kernel, c, atC, lengthC)
     if (beta === 0) viewC.fill(0)
     else {
-      copyBlock(c, row * n + column, n, viewC, 0, columns, rows, columns)
-      if (beta !== 1) (isDouble(c) ? kernel.scale64 : kernel.scale32)(rows * columns, beta, atC)
+      copyBlock(c, row * n + column, n, viewC, 0, ldc, rows, columns)
+      if (beta !== 1) (isDouble(c) ? kernel.scale64 : kernel.scale32)(lengthC, beta, atC)
     }
     for (let p = from; p < from + wholeDepth; p += depth) {
       const part = Math.min(depth, from + wholeDepth - p)
-      const lda = transA ? rows : part
-      const ldb = transB ? part : columns
       if (transA) copyBlock(a, p * m + row, m, viewA, 0, lda, part, rows)
       else copyBlock(a, row * k + p, k, viewA, 0, lda, rows, part)
       if (!diagonal) {
         if (transB) copyBlock(b, column * k + p, k, viewB, 0, ldb, columns, part)
         else copyBlock(b, p * n + column, n, viewB, 0, ldb, part, columns)
       }
-      multiply(Number(diagonal), Number(transA), Number(transB), rows, columns, part, alpha, atA, lda, atB, ldb, atC,
-        columns)
+      multiply(Number(diagonal), Number(transA), Number(transB), rows, columns, part, alpha, atA, lda, atB,
+        diagonal ? lda : ldb, atC, ldc)
     }
     // The kernel has left out blocks above the diagonal: without the mirror they would stay beta C.
-    if (diagonal) (isDouble(c) ? kernel.mirrorLower64 : kernel.mirrorLower32)(rows, atC, columns)
-    copyBlock(viewC, 0, columns, c, row * n + column, n, rows, columns)
+    if (diagonal) (isDouble(c) ? kernel.mirrorLower64 : kernel.mirrorLower32)(rows, atC, ldc)
+    copyBlock(viewC, 0, ldc, c, row * n + column, n, rows, columns)
     if (symmetric && !diagonal) {
       for (let i = 0; i < rows; i++) {
-        for (let j = 0; j < columns; j++) c[(column + j) * n + row + i] = viewC[i * columns + j]
+        for (let j = 0; j < columns; j++) c[(column + j) * n + row + i] = viewC[i * ldc + j]
       }
     }
     return true
   }) ?? false
+}
+
+/** Rows that lie a multiple of so many bytes apart share a few lines of the caches. */
+const ALIASED_BYTES = 1024
+const LINE_BYTES = 64
+
+/** Numbers from one row of a copied block to the next: a line of the caches more where rows would push out each other. */
+function paddedStride(length: number, { BYTES_PER_ELEMENT: bytes }: RealArray): number {
+  return length * bytes % ALIASED_BYTES === 0 ? length + LINE_BYTES / bytes : length
 }
 
 /** By the size of the numbers, as arrays of another realm are not `instanceof` ours. */

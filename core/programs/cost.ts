@@ -75,7 +75,7 @@ export function batchWithin(evaluator: Evaluator, seeds: number, use: BatchUse,
   { batchSize, memoryLimit }: BatchOptions, examples: number): number {
   const numbers = numbersPerExample(evaluator, seeds)
   const wanted = Math.max(1, Math.min(examples, batchSize ??
-    Math.min(batchSizeFor(Math.max(numbers, evaluator.widest / WIDER)), examplesAtOnce(evaluator, seeds))))
+    Math.min(batchSizeFor(Math.max(numbers, evaluator.widest / WIDER)), examplesAtOnce(evaluator, seeds, use))))
   // Only a bound that is too large makes the exact number worth its time.
   const bound = 16 * (1 + seeds) * (evaluator.values + factorNumbers(evaluator, 1))
   if (bound * wanted <= Math.min(memoryLimit, BATCH_BYTES)) return wanted
@@ -90,12 +90,20 @@ const BATCH_MULTIPLICATIONS = 2 ** 32
 /** What is done with a number of a value beside the products takes as long as so many multiplications. */
 const MULTIPLICATIONS_OF_NUMBER = 40
 
-/** Examples that are computed in that time; the products of a backward pass are smaller, and take twice as long. */
-function examplesAtOnce(evaluator: Evaluator, seeds: number): number {
-  const { forwardCost, values, subset } = evaluator
+/** Reading and writing a number of the sums, which every batch does once, takes as long as so many multiplications. */
+const MULTIPLICATIONS_OF_SUM = 256
+
+/**
+ * Examples that are computed in that time, the products of a backward pass being smaller, which takes twice as long; of
+ * large sums more: as many as their products take as long as adding them up.
+ */
+function examplesAtOnce(evaluator: Evaluator, seeds: number, use: BatchUse): number {
+  const { forwardCost, values, subset, slots } = evaluator
   const products = forwardCost + 2 * Math.max(0, multiplicationsPerExample(evaluator, seeds) - forwardCost)
   const numbers = values * (subset === 'all' ? 1 + seeds : 1)
-  return Math.max(1, Math.floor(BATCH_MULTIPLICATIONS / (products + MULTIPLICATIONS_OF_NUMBER * numbers)))
+  const least = use === 'sums' ? MULTIPLICATIONS_OF_SUM * parameterCount(slots) / products : 1
+  return Math.max(1, Math.ceil(least),
+    Math.floor(BATCH_MULTIPLICATIONS / (products + MULTIPLICATIONS_OF_NUMBER * numbers)))
 }
 
 /** Numbers of the pairs (a, g) of every linear operator, of one example. */

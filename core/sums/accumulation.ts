@@ -23,9 +23,10 @@ import type { LinearData } from './linear-data.js'
 import { rowReservoir } from './row-reservoir.js'
 import { scheduleBatches } from './scheduler.js'
 
-/** Shards of sums that take so many bytes each. */
+/** Shards of sums that take so many bytes each: two threads have work wherever two shards are not too large. */
 export function shardCount(bytes: number): number {
-  return Math.max(1, Math.min(SHARDS, Math.floor(SHARDS_BYTES / (2 * bytes))))
+  const least = bytes <= PAIR_BYTES / 2 ? 2 : 1
+  return Math.max(least, Math.min(SHARDS, Math.floor(SHARDS_BYTES / (2 * bytes))))
 }
 
 /** A fit under way. Data that were added stay added; after an error it must be thrown away. */
@@ -54,6 +55,8 @@ export type FitOptions = Pick<ResolvedOptions,
 const SHARDS = 8
 
 const SHARDS_BYTES = 64 << 20
+/** What two shards may take where so many bytes are not enough for them. */
+const PAIR_BYTES = 128 << 20
 
 /**
  * Starts at zero.

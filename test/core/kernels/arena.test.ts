@@ -134,3 +134,21 @@ for (const build of builds) {
     t.not(moved(a).buffer, buffer, 'memory that a large run has written to is given up after a small one')
   })
 }
+
+t.test('a product of an arena array with a large one outside of it copies that block by block', async t => {
+  useKernelBuild('simd')
+  const random = generator(9)
+  beginArena()
+  const [m, n] = [2100, 2100]
+  const a = filled(new Float64Array(2 * m), random)
+  const b = filled(new Float64Array(2 * n), random)
+  const [inArenaA, inArenaB] = [moved(a), moved(b)]
+  const before = arenaBlock(8)?.offset ?? 0
+  const [c, expected] = [new Float64Array(m * n), new Float64Array(m * n)]
+  t.notOk(inArena([{ array: inArenaA, use: 'read' }, { array: c, use: 'update' }], () => undefined, 32 << 20))
+  gemm(true, false, m, n, 2, 1, inArenaA, inArenaB, 1, c)
+  gemm(true, false, m, n, 2, 1, a, b, 1, expected)
+  t.strictSame(c.subarray(0, 4096), expected.subarray(0, 4096))
+  t.equal(differenceOf(c, expected), 0)
+  t.ok((arenaBlock(8)?.offset ?? 0) - before < 1 << 16)
+})

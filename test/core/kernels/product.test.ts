@@ -1,4 +1,5 @@
 import t from 'tap'
+import { watched } from '../../../core/kernels/interruption.js'
 import { kernelBuild, useKernelBuild } from '../../../core/kernels/kernel-module.js'
 import * as plain from '../../../core/kernels/plain.js'
 import { gemm, syrk } from '../../../core/kernels/product.js'
@@ -118,3 +119,42 @@ for (const build of builds) {
     t.ok(differenceOf(store.subarray(3000, 3600), expected) < 1e-13)
   })
 }
+
+t.test('many small products are looked at from time to time, and can be ended between two of them', async t => {
+  useKernelBuild('simd')
+  const [a, b, c] = [new Float64Array(64 * 64).fill(1), new Float64Array(64 * 64).fill(1), new Float64Array(64 * 64)]
+  let looks = 0
+  const work = (): void => {
+    for (let i = 0; i < 2000; i++) gemm(false, false, 64, 64, 64, 1, a, b, 0, c)
+  }
+  watched(() => looks++, work)
+  t.ok(looks >= 5, `${looks} looks at 500 million multiplications`)
+  t.ok(looks <= 50)
+  t.throws(() => {
+    watched(() => {
+      throw new Error('enough')
+    }, work)
+  }, { message: 'enough' })
+  gemm(false, false, 64, 64, 64, 1, a, b, 0, c)
+  t.ok(c.every(value => value === 64))
+})
+
+t.test('blocks of 1,024 numbers a row, which are copied with gaps', async t => {
+  const random = generator(5)
+  for (const build of builds) {
+    useKernelBuild(build)
+    for (const [transA, transB] of [[false, false], [true, true]] as const) {
+      const [m, n, k] = [9, 1024 + 128, 1024]
+      const [a, b] = [filled(new Float64Array(m * k), random), filled(new Float64Array(k * n), random)]
+      const [expected, actual] = [new Float64Array(m * n).fill(1), new Float64Array(m * n).fill(1)]
+      plain.gemm(transA, transB, m, n, k, 2, a, b, -1, expected)
+      gemm(transA, transB, m, n, k, 2, a, b, -1, actual)
+      t.ok(differenceOf(actual, expected) < 1e-11, `${build} ${transA}`)
+    }
+    const rows = filled(new Float64Array(6 * 1152), random)
+    const [expected, actual] = [new Float64Array(1152 ** 2), new Float64Array(1152 ** 2)]
+    plain.syrk(1152, 6, 1, rows, 1, expected)
+    syrk(1152, 6, 1, rows, 1, actual)
+    t.ok(differenceOf(actual, expected) < 1e-12, `${build} symmetric`)
+  }
+})
