@@ -29,7 +29,7 @@ const CASES = {
     fit: { subset: 'all', structure: 'diag', tune: 'marglik', priorStructure: 'layerwise' } },
   'last_layer/full': { sizes: [64, 200, 10], rows: 4000,
     fit: { subset: 'last_layer', structure: 'full', tune: 'marglik' } },
-  'last layer of 512 x 250, no option': { sizes: [512, 250], rows: 550, fit: {} },
+  'last layer of 256 x 100, no option': { sizes: [256, 100], rows: 300, fit: {} },
   'all weights, no option': { sizes: [18, 48, 32, 5], rows: 400, fit: {} },
   'all weights and more rows, no option': { sizes: [30, 60, 30, 3], rows: 4000, fit: {} },
   'regression, no option': { sizes: [10, 50, 50, 1], rows: 1500, fit: {} },
