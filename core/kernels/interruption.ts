@@ -44,7 +44,7 @@ const MULTIPLICATIONS_OF_COPY = 8
 
 let worked = 0
 
-/** Lets the watch look from time to time while many small products follow each other: an m x k by a k x n one begins. */
+/** Lets the watch look from time to time while many small products follow each other: one of m x k by k x n begins. */
 export function pauseBetweenProducts(m: number, n: number, k: number): void {
   if (watch === undefined) return
   worked += m * n * k + MULTIPLICATIONS_OF_COPY * (m * k + k * n + m * n)

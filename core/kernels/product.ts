@@ -234,7 +234,7 @@ function productBlock({ transA, transB, m, n, k, alpha, a, b, beta, c }: Product
 const ALIASED_BYTES = 1024
 const LINE_BYTES = 64
 
-/** Numbers from one row of a copied block to the next: a line of the caches more where rows would push out each other. */
+/** Numbers from one row of a copied block to the next: a line of the caches more where rows would share lines. */
 function paddedStride(length: number, { BYTES_PER_ELEMENT: bytes }: RealArray): number {
   return length * bytes % ALIASED_BYTES === 0 ? length + LINE_BYTES / bytes : length
 }
