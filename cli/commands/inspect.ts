@@ -16,6 +16,7 @@ import { nodeRuntime } from '../../node/runtime/runtime.js'
 import { formatCount } from '../../report/numbers.js'
 import { CHOICE_OPTIONS, MODEL_OPTIONS } from '../arguments/network-options.js'
 import { describeNetworkFile, readNetworkFile } from '../files/network-file.js'
+import { describePartialFile } from '../files/partial-file.js'
 import { graphPicture, type ShapeText } from '../output/graph-picture.js'
 import { toJson } from '../output/json.js'
 import { formatSeconds, pairs, table, wrap } from '../output/table.js'
@@ -38,6 +39,12 @@ export const inspect: Command = {
   },
   run: async (args, terminal) => {
     const [path] = args.positionals
+    const partial = await describePartialFile(path)
+    if (partial !== undefined) {
+      return terminal.write(args.flag('json')
+        ? toJson({ format: 'partial fit', ...partial })
+        : pairs([['File', `${path} (partial fit)`], ...Object.entries(partial)]))
+    }
     const name = args.text('likelihood')
     const likelihood = name === undefined ? undefined : oneOf('likelihood', name, ROW_LIKELIHOODS)
     const description = await describeNetworkFile(path, args)

@@ -73,6 +73,12 @@ export function isContainer(bytes: Uint8Array): boolean {
   return bytes.length >= HEADER_BYTES && String.fromCharCode(...bytes.subarray(0, MAGIC.length)) === MAGIC
 }
 
+/** What the bytes of a container say that they hold: 'posterior', 'partial'; undefined of other bytes. */
+export function containerKind(bytes: Uint8Array): string | undefined {
+  if (!isContainer(bytes)) return undefined
+  return /^\{"kind":"(\w+)"/.exec(new TextDecoder().decode(bytes.subarray(HEADER_BYTES, HEADER_BYTES + 64)))?.[1]
+}
+
 /** Whether a node of a tree is a dictionary. */
 export function isRecord(tree: Tree | undefined): tree is { readonly [key: string]: Tree } {
   return typeof tree === 'object' && tree !== null && !Array.isArray(tree) && !ArrayBuffer.isView(tree)

@@ -155,6 +155,16 @@ function withoutCopies(partials: readonly PartialFit[]): PartialFit[] {
 /** What the parts of a key are, in their order. */
 const KEY_PARTS = ['network', 'likelihood', 'subset', 'structure', 'curvature', 'kfacApprox', 'precision', 'output']
 
+/** What a partial fit has summed, and of what: for people. */
+export function describePartialFit(
+  { key, examples, chunks, columns = [] }: PartialFit,
+): Readonly<Record<string, string>> {
+  const parts = key.split(' ')
+  return { rows: `${examples}`, ...(chunks === undefined ? {} : { chunks: `${chunkCount(chunks)}` }),
+    ...Object.fromEntries(KEY_PARTS.map((name, i) => [name, parts[i]])),
+    ...Object.fromEntries(columns.map(input => [`columns of ${input.name}`, input.columns.join(', ')])) }
+}
+
 /** In words, what differs between what two keys name. */
 export function keyDifference(a: string, b: string): string {
   const [own, other] = [a.split(' '), b.split(' ')]

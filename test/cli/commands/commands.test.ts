@@ -7,6 +7,7 @@ import { readNpy, writeNpy } from '../../../cli/data/npy.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH } from '../../../core/graph/graph.js'
 import { laplace } from '../../../core/laplace/laplace.js'
+import { writePartialFit } from '../../../core/storage/partial-fit-file.js'
 import { tensor } from '../../../core/tensor/tensor.js'
 import { chain, dense, file as bson, type Lowered, numbers } from '../../adapters/flux/julia-writer.js'
 import * as onnx from '../../adapters/onnx/onnx-bytes.js'
@@ -259,6 +260,18 @@ t.test('inspect', async t => {
   for (const rows of ['ten', '0', '1.5']) {
     t.match(await run('inspect', model('digits'), '--rows', rows), { code: 2, remarks: /rows/ })
   }
+})
+
+t.test('inspect: a partial fit', async t => {
+  const { graph, x, y } = referenceCase('tabular-iris')
+  const fit = laplace(graph, { likelihood: 'classification', subset: 'all', structure: 'kron' })
+  const bytes = writePartialFit(await fit.fitPartial([{ values: x, columns: ['a', 'b', 'c', 'd'] }], y))
+  writeFileSync(inFolder('sums.partial'), bytes)
+  t.match((await run('inspect', inFolder('sums.partial'))).out, new RegExp(
+    `bytes +${bytes.length}\nrows +${x.shape[0]}\nchunks +1\n[^]*structure +kron[^]*columns of x +a, b, c, d`,
+  ))
+  writeFileSync(inFolder('cut.partial'), bytes.subarray(0, 500))
+  t.match(await run('inspect', inFolder('cut.partial')), { code: 1, remarks: /its\s+digest/ })
 })
 
 t.test('inspect: which input and output, and lengths that a file leaves open', async t => {
