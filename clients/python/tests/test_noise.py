@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.neural_network import MLPRegressor
 
 from mlp import NumpyMlp
-from polylaplace import Laplace, LaplaceRegressor, OptionError, load
+from polylaplace import DataError, Laplace, LaplaceRegressor, OptionError, load
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +145,12 @@ def test_the_estimator_takes_noises_that_are_given(two: dict[str, Any]) -> None:
         _, std = model.predict(two["x_new"], return_std=True)
         assert (std > sigma).all()
     assert clone(LaplaceRegressor(two["network"], sigma_noise=sigma)).sigma_noise == sigma
+    found = LaplaceRegressor(two["network"], sigma_noise="full").fit(two["x"], two["y"])
+    by_hand = Laplace(two["network"], "regression", sigma_noise="full").fit(two["x"], two["y"])
+    assert found.sigma_noise_.shape == np.shape(by_hand.sigma_noise) == (2, 2)
+    assert (np.linalg.eigvalsh(found.sigma_noise_) > 0).all()
+    with pytest.raises(DataError, match="sigma_noise"):
+        LaplaceRegressor(two["network"], sigma_noise="ful").fit(two["x"], two["y"])
     with pytest.raises(OptionError, match="2 outputs"):
         LaplaceRegressor(two["network"], sigma_noise=[0.1, 0.2, 0.3]).fit(two["x"], two["y"])
     with pytest.raises(OptionError, match="positive"):

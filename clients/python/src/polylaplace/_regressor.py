@@ -28,7 +28,8 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
             (the outputs are the means, then as many logarithms of variances, as a network trained by the Gaussian
             likelihood has them). None: that of the network's own loss.
         sigma_noise: standard deviation of the observations: a number, or one for each output; a matrix (C, C) is the
-            covariance of their noises. None: tuned together with the prior precision, one for each output.
+            covariance of their noises, and 'full' has the evidence find it. None: tuned together with the prior
+            precision, one for each output.
         subset_of_weights, hessian_structure, curvature, prior_precision, tune, prior_structure, random_state,
             validation_fraction: as in LaplaceClassifier.
 
@@ -108,7 +109,8 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
     def _fit_options(self, likelihood: str, there: bool) -> dict[str, Any]:
         options = super()._fit_options(likelihood, there)
         if self.sigma_noise is not None:
-            options["sigmaNoise"] = as_noise(self.sigma_noise, "sigma_noise")
+            found = isinstance(self.sigma_noise, str) and self.sigma_noise == "full"
+            options["sigmaNoise"] = "full" if found else as_noise(self.sigma_noise, "sigma_noise")
         return options
 
     def _targets(self, y: Any, name: str) -> Array:
