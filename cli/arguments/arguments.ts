@@ -21,7 +21,7 @@ export interface Arguments {
   /** Numbers of an option, separated by commas, or undefined. @throws UsageError when one is no number */
   numbers(name: string): readonly number[] | undefined
   /** Refuses options that nothing would use. @throws UsageError with what the option is for */
-  refuse(names: readonly string[], purpose: string): void
+  refuse(table: OptionTable, purpose: string): void
   /** The text of an option that must be given. @throws UsageError */
   required(name: string): string
 }
@@ -54,8 +54,9 @@ export function readArguments(command: string, argv: readonly string[], options:
       const value = text(name)
       return value === undefined ? undefined : numberFrom(name, value)
     },
-    refuse: (names, purpose) => {
-      const unused = names.find(name => values.values[name] !== undefined)
+    refuse: (table, purpose) => {
+      // A command may have an option of its own by the same name.
+      const unused = Object.keys(table).find(name => options[name] === table[name] && values.values[name] !== undefined)
       if (unused === undefined) return
       throw new UsageError(`--${unused} ${purpose}; without it nothing would use --${unused}.`)
     },

@@ -42,7 +42,7 @@ export const exportCommand: Command = {
     if (data !== undefined && !card && !mlflow) {
       throw new UsageError('export: --data is for the model card; add --card or --mlflow, or leave it out.')
     }
-    if (data === undefined) args.refuse(Object.keys(ANSWERED_DATA_OPTIONS), 'says how the rows (--data) are to be read')
+    if (data === undefined) args.refuse(ANSWERED_DATA_OPTIONS, 'says how the rows (--data) are to be read')
     const { posterior, labels } = await readPosteriorFile(args.positionals[0], args)
     const progress = progressLine(terminal)
     try {

@@ -24,7 +24,7 @@ export interface LabelledPosterior {
 export async function readPosteriorFile(path: string, args: Arguments): Promise<LabelledPosterior> {
   const bytes = await readBytes(path)
   const network = args.text('network')
-  if (network === undefined) args.refuse(Object.keys(MODEL_OPTIONS), 'says how the network (--network) is to be read')
+  if (network === undefined) args.refuse(MODEL_OPTIONS, 'says how the network (--network) is to be read')
   const graph = network === undefined ? undefined : (await readNetworkFile(network, args)).graph
   return withFileName(path,
     () => ({ posterior: loadPosterior(bytes, graph === undefined ? {} : { network: graph }, nodeRuntime),
