@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
     MaxAbsScaler,
     MinMaxScaler,
@@ -90,8 +90,17 @@ def test_targets_are_scaled_back() -> None:
 def test_what_is_not_linear_is_refused() -> None:
     for step in (PolynomialFeatures(2), MinMaxScaler(clip=True)):
         pipe = fitted(make_pipeline(step, MLPClassifier(**mlp())), CLASSES)
-        with pytest.raises(OptionError, match=r"not a linear function .*give the network inside, model.-1."):
+        with pytest.raises(OptionError, match=r"not a linear function .*Pipeline.*give the network inside, model.-1."):
             Laplace(pipe, "classification").fit(X, CLASSES)
+    # As the message says, with the network that is fitted.
+    rows = np.column_stack([X[:, :2], np.arange(60) % 3])
+    codes = ColumnTransformer([("k", OneHotEncoder(), [2])], remainder=StandardScaler())
+    model = fitted(make_pipeline(codes, MLPClassifier(**mlp())), CLASSES, rows)
+    with pytest.raises(OptionError, match=r"LaplaceClassifier\(model\[-1\]\)"):
+        LaplaceClassifier(model).fit(rows, CLASSES)
+    inside = LaplaceClassifier(model[-1], prior_precision=1e12, subset_of_weights="all", hessian_structure="diag")
+    pipe = Pipeline([*model.steps[:-1], ("laplace", inside)]).fit(rows, CLASSES)
+    assert np.abs(pipe.predict_proba(rows) - model.predict_proba(rows)).max() < 1e-6
     target = TransformedTargetRegressor(MLPRegressor(**mlp()), func=np.log, inverse_func=np.exp)
     with pytest.raises(OptionError, match="regressor_"):
         Laplace(fitted(target, TARGETS[:, 0]), "regression").fit(X, TARGETS[:, 0])

@@ -28,6 +28,8 @@
 #' * An `nnet` object of package nnet. Its data is found again when it was made with a formula; `x` and `y` otherwise.
 #'   The likelihood follows from how it was trained: `softmax` is classification, `entropy` is binary, anything else is
 #'   regression.
+#' * A `neuralnet` object of package neuralnet, with the activation "logistic" or "tanh": its first repetition, as its own
+#'   predictions. Its data are those that it keeps; cross-entropy is binary, squared errors are regression.
 #' * The path of a model file (or its bytes, a raw vector): ONNX, PyTorch state dict, safetensors, Flux BSON. Files that
 #'   hold weights only need `architecture`.
 #' * A named list of weight arrays with `architecture`. Names and shapes are torch's: a linear layer `"0"` has
@@ -148,13 +150,7 @@ laplace <- function(object, ...) UseMethod("laplace")
 #' @export
 laplace.default <- function(object, ...) {
   laplace_stop(
-    sprintf(
-      paste0(
-        "An object of class %s is not a network that can be read. Give an nnet object, a model file's path (ONNX, ",
-        "PyTorch state dict, safetensors, Flux), its bytes, or a named list of weights with architecture =."
-      ),
-      class(object)[1]
-    ),
+    sprintf("An object of class %s is not a network that can be read. %s", class(object)[1], way_out_of(object)),
     "BAD_ARRAY"
   )
 }

@@ -24,7 +24,11 @@ _FAR_ROWS = 16
 _ROWS = 1000
 _FAR = 100.0
 
-_BY_HAND = "Transform the rows yourself, X = model[:-1].transform(X), and give the network inside, model[-1]."
+_BY_HAND = (
+    "Put the posterior into the Pipeline, which keeps the fitted network: "
+    "Pipeline([*model.steps[:-1], ('laplace', LaplaceClassifier(model[-1]))]).fit(X, y), or LaplaceRegressor; or "
+    "transform the rows yourself, X = model[:-1].transform(X), and give the network inside, model[-1]."
+)
 
 _Function = Callable[[Array], Array]
 

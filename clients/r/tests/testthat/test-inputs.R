@@ -120,3 +120,52 @@ test_that("data for an input that nothing reads are passed over, by a saved post
   expect_identical(unname(predict(again, list(x = x), type = "prob")), expected)
   expect_error(predict(again, list(x = x, unred = x)), "did you mean 'unread'", class = "laplace_error_data")
 })
+
+# A fit as package neuralnet makes it; Debian has no such package.
+neuralnet_fit <- function(linear = TRUE) {
+  set.seed(4)
+  x <- cbind(a = stats::rnorm(40), b = stats::rnorm(40))
+  matrices <- list(matrix(stats::rnorm(9), 3), matrix(stats::rnorm(4), 4))
+  hidden <- stats::plogis(cbind(1, x) %*% matrices[[1]])
+  f <- as.vector(cbind(1, hidden) %*% matrices[[2]])
+  mean <- if (linear) f else stats::plogis(f)
+  y <- if (linear) mean + 0.1 * stats::rnorm(40) else as.numeric(stats::runif(40) < mean)
+  object <- structure(list(
+    weights = list(matrices), covariate = x, response = cbind(y = y), linear.output = linear,
+    act.fct = structure(function(x) x, type = "logistic"),
+    err.fct = structure(function(x, y) x, type = if (linear) "sse" else "ce")
+  ), class = "nn")
+  class(object) <- "neuralnet"
+  list(object = object, x = x, hidden = hidden, mean = mean)
+}
+
+test_that("fits of neuralnet are networks with the data that they keep", {
+  skip_without_node()
+  made <- neuralnet_fit()
+  la <- suppressWarnings(laplace(
+    made$object, subset = "last_layer", structure = "full", prior_precision = 1, sigma_noise = 1, precision = "float64"
+  ))
+  shown <- predict(la, made$x, se.fit = TRUE)
+  expect_equal(as.vector(shown$fit), made$mean, tolerance = 1e-6)
+  phi <- cbind(made$hidden, 1)
+  wanted <- rowSums((phi %*% solve(crossprod(phi) + diag(4))) * phi)
+  expect_equal(as.vector(shown$se.fit)^2, wanted, tolerance = 1e-6)
+  made <- neuralnet_fit(FALSE)
+  la <- suppressMessages(suppressWarnings(
+    laplace(made$object, subset = "all", structure = "diag", prior_precision = 1e12)
+  ))
+  expect_equal(la$likelihood, "binary")
+  expect_equal(as.vector(as.matrix(predict(la, made$x, type = "prob"))[, 2]), made$mean, tolerance = 1e-6)
+})
+
+test_that("objects that are no networks say the way in R", {
+  advice <- function(class) {
+    expect_error(laplace(structure(list(), class = class), 1, 1), class = "laplace_error_data")
+    tryCatch(laplace(structure(list(), class = class), 1, 1), error = conditionMessage)
+  }
+  expect_match(advice("train"), "caret_laplace()", fixed = TRUE)
+  expect_match(advice(c("keras.src.models.sequential.Sequential", "python.builtin.object")), "save_model")
+  expect_match(advice(c("net", "nn_module")), "safe_save_file")
+  expect_match(advice(c("_nnet", "model_fit")), "extract_fit_engine")
+  expect_match(advice("lm"), "nnet or neuralnet object")
+})
