@@ -198,13 +198,16 @@ export class Posterior<L extends Likelihood = Likelihood> {
    * by how much the outputs of the rows `at` would change without it, M x C x N.
    */
   async influence(x: ExamplesInput, y: ArrayInput,
-    given: { readonly at?: ExamplesInput | undefined } & WorkOptions = {}
+    given: WorkOptions & { readonly at?: ExamplesInput | undefined,
+      readonly sampleWeight?: ArrayLike<number> | undefined } = {}
   ): Promise<
     { readonly mean: Array64, readonly variance: Array64, readonly loss: Array64, readonly change: Array64 | undefined }
   > {
-    const { at, ...work } = optionsObject('influence', given)
-    const { mean, variance, loss, change } = await this.core.influence(toExamples(x, 'x'), toTensor(y, 'y'),
-      at === undefined ? {} : { at: toExamples(at, 'at') }, coreWork('influence', work))
+    const { at, sampleWeight, ...work } = optionsObject('influence', given)
+    const { mean, variance, loss, change } = await this.core.influence(toExamples(x, 'x'), toTensor(y, 'y'), {
+      sampleWeight,
+      ...(at === undefined ? {} : { at: toExamples(at, 'at') }),
+    }, coreWork('influence', work))
     return { mean: toNdArray(mean), variance: toNdArray(variance), loss: toNdArray(loss),
       change: change && toNdArray(change) }
   }

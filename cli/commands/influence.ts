@@ -23,6 +23,7 @@ export const influence: Command = {
     data: { type: 'string', value: 'FILE', required: true, help: `the training data: ${DATA_FORMATS}` },
     ...ANSWERED_DATA_OPTIONS,
     at: { type: 'string', value: 'FILE', help: 'rows without answers: by how much each would change without each row' },
+    weights: { type: 'string', value: 'NAME', help: 'column (or array) of how often each row counted in the fit' },
     ...NETWORK_OPTION,
     ...MODEL_OPTIONS,
     json: { type: 'boolean', help: 'print JSON, with every number' },
@@ -31,14 +32,16 @@ export const influence: Command = {
     const data = args.required('data')
     const { posterior, labels } = await readPosteriorFile(args.positionals[0], args)
     const { likelihood, inputs } = posterior
-    const { x, y } = await readAnswered(data, args, posterior, labels ?? 'none')
+    const { x, y, weights } = await readAnswered(data, args, posterior, labels ?? 'none', args.text('weights'))
     const file = args.text('at')
     const at = file === undefined
       ? undefined
       : (await readExamples(file, { likelihood, inputs, target: args.text('target'), arrays: args.text('inputs'),
         answered: false, pixels: pixelOptions(args) })).x
     const progress = progressLine(terminal)
-    const found = await posterior.influence(x, y, { at }, { onProgress: progress.onProgress }).finally(progress.clear)
+    const found = await posterior.influence(x, y, { at, sampleWeight: weights?.data }, {
+      onProgress: progress.onProgress,
+    }).finally(progress.clear)
     if (args.flag('json')) {
       const { mean, variance, loss, change } = found
       return terminal.write(toJson({ likelihood, mean, variance, loss, ...(change === undefined ? {} : { change }) }))

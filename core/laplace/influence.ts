@@ -16,6 +16,7 @@ import { gemm } from '../kernels/linear-algebra.js'
 import { checkLabels } from '../likelihood/labels.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { likelihoodModel } from '../likelihood/registry.js'
+import { weighted } from '../likelihood/weighted.js'
 import { leaveOneOut } from '../linear-model/leave-one-out.js'
 import { sliceExamples } from '../network/batches.js'
 import { networkInputs } from '../network/input-rows.js'
@@ -24,6 +25,7 @@ import { hessianFactor } from '../options/hyperparameters.js'
 import type { StructuredPosterior } from '../posterior/posterior.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import { exampleCount, exampleRange, type Examples } from '../tensor/examples.js'
+import { checkWeights } from '../tensor/sample-weights.js'
 import { float64, rows as rowRange, type Tensor } from '../tensor/tensor.js'
 import { withChangedRows } from './changed-rows.js'
 import type { PosteriorState } from './posterior-state.js'
@@ -45,27 +47,30 @@ export interface Influence {
 /**
  * The influence of training rows.
  * @param at rows whose outputs are looked at, M
+ * @param sampleWeight how often each row counts in the fit: all of its weight is left out
  * @throws OptionError BAD_COMBINATION for posteriors that answer by a linear model, and for networks with positions;
  * ResourceError, ShapeError, DataError, CancelledError
  */
 export async function influence(state: PosteriorState, programs: InputPrograms, x: Examples, y: Tensor,
-  at: Examples | undefined, work: WorkOptions): Promise<Influence> {
+  at: Examples | undefined, sampleWeight: ArrayLike<number> | undefined, work: WorkOptions): Promise<Influence> {
   refuse(state)
   const { evaluator, posterior } = predictionContext(state, programs, x)
   const { outputs } = evaluator.network
   const examples = exampleCount(x)
-  const likelihood = likelihoodModel(state.options.likelihood, state.options)
+  const plain = likelihoodModel(state.options.likelihood, state.options)
+  const weights = checkWeights(sampleWeight, examples)
+  const likelihood = weights === undefined ? plain : weighted(plain, weights)
   const { values: labels } = checkLabels(y, state.options.likelihood, examples, evaluator.network)
   const rows = await linearised(evaluator, posterior, x, work)
-  const seen: SeenRows = { x, y, ...rows, likelihood, labels, examples, outputs }
+  const seen: SeenRows = { x, y, ...rows, likelihood, weights, labels, examples, outputs }
   const there = at === undefined ? undefined : await linearisedAt(state, programs, at, work)
   const left = state.options.curvature === 'ggn' && state.fitted !== undefined && !takenAway(state.fitted)
     ? inClosedForm(posterior, seen, there?.jacobian)
     : await byForgetting(state, seen, there?.jacobian, work)
-  const width = likelihood.targetWidth(outputs)
+  const width = plain.targetWidth(outputs)
   const loss = Float64Array.from({ length: examples },
     (_, n) =>
-      likelihood.loss(left.f.subarray(n * outputs, (n + 1) * outputs), labels.subarray(n * width, (n + 1) * width), 1,
+      plain.loss(left.f.subarray(n * outputs, (n + 1) * outputs), labels.subarray(n * width, (n + 1) * width), 1,
         outputs))
   return { mean: float64([examples, outputs], left.f), variance: float64([examples, outputs], left.variance),
     loss: float64([examples], loss),
@@ -78,7 +83,9 @@ interface SeenRows {
   readonly y: Tensor
   readonly f: Float64Array
   readonly jacobian: Float64Array
+  /** Each row as often as it counts. */
   readonly likelihood: LikelihoodModel
+  readonly weights: Float64Array | undefined
   readonly labels: Float64Array
   readonly examples: number
   readonly outputs: number
@@ -127,7 +134,7 @@ function inClosedForm(posterior: StructuredPosterior, { f, jacobian, likelihood,
 
 /** From the posteriors that have forgotten each row. */
 async function byForgetting(state: PosteriorState,
-  { x, y, f, jacobian, likelihood, labels, examples, outputs }: SeenRows, there: Float64Array | undefined,
+  { x, y, f, jacobian, likelihood, weights, labels, examples, outputs }: SeenRows, there: Float64Array | undefined,
   { signal, onProgress }: WorkOptions): Promise<LeftOutRows> {
   const { size, settings } = state.structured
   const factor = hessianFactor(settings)
@@ -137,8 +144,10 @@ async function byForgetting(state: PosteriorState,
     change: there && new Float64Array(count * examples) }
   for (let n = 0; n < examples; n++) {
     throwIfCancelled(signal)
-    const others = await withChangedRows(state, 'remove', exampleRange(x, n, n + 1), rowRange(y, n, n + 1),
-      signal === undefined ? {} : { signal })
+    const others = await withChangedRows(state, 'remove', exampleRange(x, n, n + 1), rowRange(y, n, n + 1), {
+      sampleWeight: weights?.subarray(n, n + 1),
+      ...(signal === undefined ? {} : { signal }),
+    })
     const own = jacobian.subarray(n * outputs * size, (n + 1) * outputs * size)
     const directions = others.structured.covarianceTimes(own, outputs)
     const step = new Float64Array(size)

@@ -259,14 +259,16 @@ export class LaplacePosterior {
 
   /**
    * What single training rows do: their outputs, variances and loss by the posterior without each (leave-one-out in
-   * closed form), and by how much the outputs of the rows `at` would change without it, M x C x N.
+   * closed form), and by how much the outputs of the rows `at` would change without it, M x C x N. Rows of a weighted
+   * fit are given with their `sampleWeight`, all of which is left out.
    * @throws OptionError BAD_COMBINATION for posteriors that answer by a linear model; ResourceError, ShapeError,
    * DataError, CancelledError
    */
-  influence(x: Examples, y: Tensor, options: { readonly at?: Examples | undefined } = {},
+  influence(x: Examples, y: Tensor,
+    options: Pick<FitWork, 'sampleWeight'> & { readonly at?: Examples | undefined } = {},
     work: WorkOptions = {}): Promise<Influence> {
-    knownOptions('influence', options, ['at'])
-    return influence(this.state, this.programs, x, y, options.at, work)
+    knownOptions('influence', options, ['at', 'sampleWeight'])
+    return influence(this.state, this.programs, x, y, options.at, options.sampleWeight, work)
   }
 
   /**

@@ -42,7 +42,7 @@ const TABLE = {
   conformalize: { takes: ['posterior', ...DATA, 'score', 'randomised', 'seed', 'brief'], creates: 'posterior' },
   predict: { takes: ['posterior', 'x', 'options', 'parts'] },
   functionalVariance: { takes: ['posterior', 'x', 'joint'] },
-  influence: { takes: ['posterior', ...DATA, 'at'] },
+  influence: { takes: ['posterior', ...DATA, 'sampleWeight', 'at'] },
   inputGradients: { takes: ['posterior', 'x'] },
   sample: { takes: ['posterior', 'samples', 'seed'] },
   predictiveSamples: { takes: ['posterior', 'x', 'samples', 'seed', 'predictive'] },

@@ -7,7 +7,8 @@ import { tensorToWire } from '../frames/arrays.js'
 import type { DecodedMap } from '../frames/decoded-map.js'
 import type { WireMap } from '../frames/encode.js'
 import { countParameter, flagParameter, optional, seedParameter, textsParameter } from '../messages/parameters.js'
-import { arrayParameter, examplesParameter, optionalExamples, optionsOf, plainValues } from './arguments.js'
+import { arrayParameter, examplesParameter, optionalArray, optionalExamples, optionsOf,
+  plainValues } from './arguments.js'
 import { type Method, workOf } from './method.js'
 
 const PREDICT_OPTIONS = ['link', 'predictive', 'samples', 'seed', 'joint', 'covariance', 'uncertainty', 'level',
@@ -44,7 +45,7 @@ export const influence: Method = async (params, context, state) => {
   const { mean, variance, loss, change } = await state.objects.get('posterior', params).influence(
     examplesParameter(params, state),
     arrayParameter(params, 'y', state),
-    { at: optionalExamples(params, 'at', state) },
+    { at: optionalExamples(params, 'at', state), sampleWeight: optionalArray(params, 'sampleWeight', state)?.data },
     workOf(context),
   )
   return { mean: tensorToWire(mean), variance: tensorToWire(variance), loss: tensorToWire(loss),

@@ -96,3 +96,19 @@ def test_structures_give_what_has_forgotten_the_row(structure: str) -> None:
     _, f_var = alone.fit(X[rest], y[rest])(X[7:8])
     np.testing.assert_allclose(answer["variance"][7], f_var[0, :, 0], rtol=1e-9)
     np.testing.assert_allclose(answer["mean"][7], f[7] + 4 * f_var[0, 0, 0] * (f[7] - y[7]), rtol=1e-9)
+
+
+def test_all_of_the_weight_of_a_row_is_left_out() -> None:
+    y = X @ [1.0, -2.0, 0.5] + 0.3 * rng.normal(size=25)
+    times = np.r_[3, 0, 2, np.ones(22)].astype(int)
+    theta = ridge(np.repeat(X, times, axis=0), np.repeat(y, times))
+    weights = {"0.weight": theta[None, :3], "0.bias": theta[3:]}
+    la = Laplace(weights, "regression", "all", "full", prior_precision=2.0, sigma_noise=0.5, precision="float64")
+    answer = la.fit(X, y, sample_weight=times).influence(X, y, AT, sample_weight=times)
+    for n in (0, 1, 2, 9):
+        others = np.where(np.arange(25) == n, 0, times)
+        other = ridge(np.repeat(X, others, axis=0), np.repeat(y, others))
+        np.testing.assert_allclose(answer["mean"][n, 0], X[n] @ other[:3] + other[3], rtol=1e-9)
+        np.testing.assert_allclose(
+            answer["change"][:, 0, n], AT @ (other[:3] - theta[:3]) + other[3] - theta[3], rtol=1e-6, atol=1e-10
+        )

@@ -90,3 +90,30 @@ t.test('structures that do not say what they would be without a row refuse, and 
     await t.rejects(posterior.influence(x, y), { code: 'BAD_COMBINATION', message: /blockdiag/ })
   }
 })
+
+for (const structure of ['full', 'blockdiag', 'kron', 'diag', 'functional'] as const) {
+  t.test(`${structure}: of a weighted fit all of a row's weight is left out`, async t => {
+    const y = drawer(6)(N, 2)
+    const sampleWeight = structure === 'functional' ? [2, 1, 3, 1, 0, 1, 2, 1] : [2, 1, 0.5, 1, 0, 3, 1, 1.5]
+    const prepared = laplace(graph, { likelihood: 'regression', subset: 'all', structure, priorPrecision: 2,
+      sigmaNoise: 0.5 })
+    const posterior = await prepared.fit(x, y, { sampleWeight })
+    const { mean, variance, loss } = await posterior.influence(x, y, { sampleWeight })
+    for (const n of [0, 2, 4, 5]) {
+      const others = sampleWeight.map((weight, i) => (i === n ? 0 : weight))
+      const row = exampleRange(x, n, n + 1) as Tensor
+      const without = await prepared.fit(x, y, { sampleWeight: others })
+      const S = (await without.functionalVariance(row)).covariance.data
+      const f = (await posterior.forward(row)).data
+      const target = y.data.slice(2 * n, 2 * n + 2)
+      const error = [0, 1].map(c => Number(f[c]) - Number(target[c]))
+      const left = [0, 1].map(c =>
+        Number(f[c]) + 4 * sampleWeight[n] * (Number(S[2 * c]) * error[0] + Number(S[2 * c + 1]) * error[1])
+      )
+      t.ok(relativeDifference(mean.data.slice(2 * n, 2 * n + 2), left) < 1e-7, `mean of row ${n}`)
+      t.ok(relativeDifference(variance.data.slice(2 * n, 2 * n + 2), [S[0], S[3]]) < 1e-7, `variance of row ${n}`)
+      const square = left.reduce((sum, value, c) => sum + (value - Number(target[c])) ** 2, 0)
+      t.ok(Math.abs(Number(loss.data[n]) - square / 2) < 1e-7 * (1 + square), `loss of row ${n}`)
+    }
+  })
+}

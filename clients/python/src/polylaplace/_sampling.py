@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ._data import Array, fresh_seed, to_array
 from ._posterior_state import PosteriorState
 
@@ -38,7 +40,7 @@ class Sampling(PosteriorState):
         answer = self._call("inputGradients", {"x": self._examples(X)}, progress=self._progress)
         return {part: answer.get(part) for part in ("mean", "variance", "probabilities")}
 
-    def influence(self, X: Any, y: Any, at: Any = None) -> dict[str, Array | None]:
+    def influence(self, X: Any, y: Any, at: Any = None, *, sample_weight: Any = None) -> dict[str, Array | None]:
         """What single training rows do: the linearised network and its posterior without each.
 
         In closed form for structures 'full', 'blockdiag' and 'functional' (of all rows); 'kron' and 'diag' forget each
@@ -47,6 +49,7 @@ class Sampling(PosteriorState):
         Args:
             X, y: rows of the fit (n, ...) and their labels, as for `fit`.
             at: other rows (m, ...), whose outputs are looked at.
+            sample_weight: how often each row counted in the fit, (n,): all of it is left out. None: once.
 
         Returns:
             `mean` and `variance` (n, C): the outputs of each row by the posterior without it; `loss` (n,): its loss
@@ -56,6 +59,8 @@ class Sampling(PosteriorState):
         params: dict[str, Any] = dict(self._data(X, y))
         if at is not None:
             params["at"] = self._examples(at, "at")
+        if sample_weight is not None:
+            params["sampleWeight"] = np.asarray(to_array(sample_weight, "sample_weight"), np.float64)
         answer = self._call("influence", params, progress=self._progress)
         return {part: answer.get(part) for part in ("mean", "variance", "loss", "change")}
 
