@@ -36,6 +36,8 @@ TAIL = """
 | decision trees and support vectors | they are no neural networks |
 | `index_add` with several sources for one place in files of torch's older exporter, which loses the sum | export by `torch.onnx.export(..., dynamo=True)`, or give the module itself (Python) |
 | examples that change each other (statistics of the batch in training mode, a softmax over the batch) | export for inference; of a file for one example, each is computed alone |
+| files of LSTMs with projections (`proj_size`) and orthogonal parametrizations, which no exporter of torch writes | give the module itself (Python) |
+| torch modules that are random in evaluation, or branch on values of the rows | `training=self.training` for dropout; `torch.where` for branches |
 | `nn.Bilinear` in torch's older exporter | export by `dynamo=True`, or give the module itself (Python) |
 | Kronecker factors of a weight that is also used in another way (a tied embedding) | they hold the layer alone, which a note says; structures `full` and `diag` count every use |
 | Det, and ScatterElements that multiplies or takes extremes: no derivative | subset `last_layer`, or parameters above that node |

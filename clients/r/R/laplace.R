@@ -28,8 +28,8 @@
 #' * An `nnet` object of package nnet. Its data is found again when it was made with a formula; `x` and `y` otherwise.
 #'   The likelihood follows from how it was trained: `softmax` is classification, `entropy` is binary, anything else is
 #'   regression.
-#' * A `neuralnet` object of package neuralnet, with the activation "logistic" or "tanh": its first repetition, as its own
-#'   predictions. Its data are those that it keeps; cross-entropy is binary, squared errors are regression.
+#' * A `neuralnet` object of package neuralnet, with the activation "logistic" or "tanh": its first repetition, as its
+#'   own predictions. Its data are those that it keeps; cross-entropy is binary, squared errors are regression.
 #' * The path of a model file (or its bytes, a raw vector): ONNX, PyTorch state dict, safetensors, Flux BSON. Files that
 #'   hold weights only need `architecture`.
 #' * A named list of weight arrays with `architecture`. Names and shapes are torch's: a linear layer `"0"` has
