@@ -114,12 +114,34 @@ def prepared(wrapped: Wrapped, examples: Examples | None) -> Examples | None:
     return Examples((InputArray(rows.astype(np.float32)),))
 
 
+def _check_finite(wrapped: Wrapped) -> None:
+    """Fitted numbers of the steps, which a division by infinity would hide.
+
+    Raises:
+        DataError: naming the step, the attribute and the place of one that is NaN or infinite.
+    """
+    for step in wrapped.steps:
+        for name, value in vars(step).items():
+            if not name.endswith("_") or not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+                continue
+            wrong = np.flatnonzero(~np.isfinite(value))
+            if len(wrong) > 0:
+                raise DataError(
+                    f"{name} of the step {type(step).__name__} holds {value.ravel()[wrong[0]]} at element {wrong[0]}; "
+                    "fit the pipeline again on finite numbers.",
+                    "NOT_FINITE",
+                    {"array": name, "index": int(wrong[0])},
+                )
+
+
 def surroundings(wrapped: Wrapped, examples: Examples | None) -> dict[str, Any] | None:
     """What readNetwork needs beside the network itself; None when rows of data are needed first.
 
     Raises:
         OptionError: for a step that is not a linear function of the columns.
+        DataError: for one that holds NaN or infinity.
     """
+    _check_finite(wrapped)
     found: dict[str, Any] = {} if wrapped.columns is None else {"columns": wrapped.columns}
     if wrapped.steps:
         if examples is None:
