@@ -44,7 +44,10 @@ const MULTIPLICATIONS_OF_COPY = 8
 
 let worked = 0
 
-/** Lets the watch look from time to time while many small products follow each other: one of m x k by k x n begins. */
+/**
+ * Lets the watch look from time to time while many small products follow each other: one of m x k by k x n begins, or
+ * a factorisation or a solution that costs as much.
+ */
 export function pauseBetweenProducts(m: number, n: number, k: number): void {
   if (watch === undefined) return
   worked += m * n * k + MULTIPLICATIONS_OF_COPY * (m * k + k * n + m * n)

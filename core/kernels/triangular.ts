@@ -4,6 +4,7 @@
  */
 import { inArena } from './arena.js'
 import { copyBlock } from './copy-block.js'
+import { pauseBetweenProducts } from './interruption.js'
 import { aligned, kernelView, withKernelMemory } from './kernel-module.js'
 import * as plain from './plain.js'
 import { syrk } from './product.js'
@@ -20,6 +21,7 @@ const BLOCK_NUMBERS = 1 << 20
  */
 export function cholesky(n: number, a: Float64Array): number {
   if (n < SMALL) return plain.cholesky(n, a)
+  pauseBetweenProducts(n, n, n)
   return withKernelMemory(n * n * 8, (kernel, at) => {
     const view = kernelView(kernel, a, at, n * n)
     view.set(a.subarray(0, n * n))
@@ -37,6 +39,7 @@ export function cholesky(n: number, a: Float64Array): number {
 export function triangularSolve(transposed: boolean, n: number, m: number, l: Float64Array, b: Float64Array): void {
   if (m === 1) return solveVector(transposed, n, l, b)
   if (n < SMALL) return plain.triangularSolve(transposed, n, m, l, b)
+  pauseBetweenProducts(n, m, n)
   const columns = Math.min(m, Math.max(64, Math.floor(BLOCK_NUMBERS / n)))
   const bytesL = aligned(n * n * 8)
   const done = withKernelMemory(bytesL + n * columns * 8, (kernel, atL) => {
@@ -55,6 +58,7 @@ export function triangularSolve(transposed: boolean, n: number, m: number, l: Fl
 
 /** Solves X Lᵀ = B in place for lower-triangular L of n x n and the m rows of B (m x n). */
 export function triangularSolveRight(n: number, m: number, l: Float64Array, b: Float64Array): void {
+  pauseBetweenProducts(m, n, n)
   const rows = Math.max(64, Math.floor(BLOCK_NUMBERS / n))
   if (inArena([{ array: l, use: 'read' }, { array: b, use: 'update' }], (kernel, atL, atB) => {
     kernel.triangularSolveRight(n, m, atL, atB)

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { watched } from '../../../core/kernels/interruption.js'
 import { useKernelBuild } from '../../../core/kernels/kernel-module.js'
 import * as plain from '../../../core/kernels/plain.js'
 import { cholesky, choleskyInverse, triangularInverse, triangularSolve,
@@ -87,3 +88,23 @@ for (const build of allBuilds()) {
     }
   })
 }
+
+t.test('factorisations and solutions that follow each other are looked at in between', async t => {
+  const [n, m] = [48, 64]
+  const a = Float64Array.from({ length: n * n }, (_, i) => (i % (n + 1) === 0 ? 2 : 0))
+  const b = new Float64Array(n * m)
+  const looksOf = (work: () => void): number => {
+    let looks = 0
+    watched(() => looks++, () => {
+      for (let i = 0; i < 1000; i++) work()
+    })
+    return looks
+  }
+  t.ok(looksOf(() => cholesky(n, a.slice())) >= 1)
+  t.ok(looksOf(() => {
+    triangularSolve(false, n, m, a, b)
+  }) >= 1)
+  t.ok(looksOf(() => {
+    triangularSolveRight(n, m, a, b)
+  }) >= 1)
+})
