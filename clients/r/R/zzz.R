@@ -4,6 +4,7 @@
   s3_register("generics::augment", "laplace")
   s3_register("ggplot2::autoplot", "laplace")
   s3_register("ggplot2::autoplot", "laplace_figures")
+  for (generic in INSIGHT_GENERICS) s3_register(paste0("insight::", generic), "laplace")
 }
 
 .onUnload <- function(libpath) {
