@@ -56,7 +56,7 @@ export const conformalize: Command = {
         }`],
       ['Score', conformal?.score ?? ''],
       ['Written to', out],
-    ]))
+    ], terminal.columns))
     terminal.remark(`Next: polylaplace predict ${out} --data NEW --level 0.9\n`)
   },
 }

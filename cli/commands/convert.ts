@@ -43,7 +43,7 @@ export const convert: Command = {
       ['Network', `${without ? 'left out' : 'in the file'} (${digest.slice(0, 16)})`],
       ...(classes === undefined ? [] : [['Classes', classes.join(', ')] as const]),
       ['Written to', `${out} (${formatBytes(bytes.length)})`],
-    ]))
+    ], terminal.columns))
     for (const note of notes) noteRemark(terminal, inLanguage(note, 'cli'))
   },
 }

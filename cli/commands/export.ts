@@ -57,7 +57,7 @@ export const exportCommand: Command = {
       progress.clear()
       const { outputs } = posterior.exportGraph(withoutOpset(options))
       if (args.flag('json')) return terminal.write(toJson({ files: written, outputs }))
-      terminal.write(pairs([['Outputs', outputs.join(', ')], ['Written to', written.join('\n')]]))
+      terminal.write(pairs([['Outputs', outputs.join(', ')], ['Written to', written.join('\n')]], terminal.columns))
     } finally {
       progress.clear()
     }

@@ -123,7 +123,7 @@ function report(terminal: Terminal, summary: PosteriorSummary, seconds: number, 
     ['Log marginal likelihood', formatNumber(logMarginalLikelihood, 6)],
     ...(training === undefined ? [] : trainingText(training)),
     ['Written to', out],
-  ]))
+  ], terminal.columns))
   if (choice !== undefined) terminal.write(choiceText(choice, terminal.columns))
   for (const note of notes) noteRemark(terminal, inLanguage(note, 'cli'))
 }

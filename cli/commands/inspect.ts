@@ -50,7 +50,7 @@ export const inspect: Command = {
     const description = await describeNetworkFile(path, args)
     // Reading it then fails with that problem.
     if (description.problem !== undefined) {
-      terminal.write(args.flag('json') ? toJson(description) : descriptionText(path, description))
+      terminal.write(args.flag('json') ? toJson(description) : descriptionText(path, description, terminal.columns))
     }
     const { graph, format } = await readNetworkFile(path, args)
     const summary = summarizeNetwork(graph)
@@ -154,7 +154,7 @@ function networkText(path: string, format: string, summary: NetworkSummary,
     ['Parameters', `${formatCount(parameterCount)} (${precision})`],
     ['Likelihoods', likelihoods.length === 0 ? 'none' : likelihoods.join(', ')],
     ['Digest', digest.slice(0, 16)],
-  ]) + picture + layerTable(layers) +
+  ], columns) + picture + layerTable(layers) +
     tensorTable(parameters.map(({ name, shape, size }) => [name, formatShape(shape), formatCount(size)]),
       'parameters') +
     (memory.length === 0
@@ -185,8 +185,8 @@ function notAvailable(unavailable: Costs['unavailable'], columns: number): strin
 }
 
 /** A file from which no network can be built: what is in it all the same. */
-function descriptionText(path: string, { format, tensors, layers }: FileDescription): string {
-  return pairs([['File', `${path} (${format})`]]) + layerTable(layers) +
+function descriptionText(path: string, { format, tensors, layers }: FileDescription, columns: number): string {
+  return pairs([['File', `${path} (${format})`]], columns) + layerTable(layers) +
     tensorTable(tensors.map(({ name, shape, dtype }) => [name, formatShape(shape), dtype]), 'type')
 }
 

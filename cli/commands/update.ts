@@ -51,7 +51,7 @@ export const update: Command = {
       ['Rows', `${formatCount(posterior.examples)} before, ${formatCount(updated.examples)} now`],
       ['Log marginal likelihood', formatNumber(summary.logMarginalLikelihood, 6)],
       ['Written to', out],
-    ]))
+    ], terminal.columns))
     for (const note of summary.notes) noteRemark(terminal, inLanguage(note, 'cli'))
   },
 }

@@ -10,8 +10,8 @@ import type { Terminal } from '../output/terminal.js'
 import { type Digits, noise, rotated, SIDE } from './digits.js'
 import { confidences, FLAGGED, type NoveltyScores, type Predictor, SEED } from './predictors.js'
 
-/** Characters in a line of prose. */
-const WIDTH = 92
+/** Characters in a line. */
+const WIDTH = 80
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
 
@@ -28,7 +28,7 @@ export async function heading(posterior: LaplacePosterior, seconds: number): Pro
     ['Prior precision', `${formatNumber(priorPrecision[0])}` +
       (effectiveParameters === undefined ? '' : `; ${formatNumber(effectiveParameters, 3)} effective parameters`)],
     ['Time', `${formatSeconds(seconds)} to fit and tune, on one thread, without native code`],
-  ], '  ') + (choice === undefined ? '' : paragraph(choice.explanation))
+  ], WIDTH, '  ') + (choice === undefined ? '' : paragraph(choice.explanation))
 }
 
 /** How well each predicts digits that the network has not seen. */
@@ -51,8 +51,8 @@ export function scoreTable(predictors: readonly Predictor[], count: number): str
 export function outOfDistributionTable(predictors: readonly Predictor[]): string {
   const names = predictors[0].outOfDistribution.map(({ name }) => name)
   const [, turned] = predictors[0].outOfDistribution
-  return '\nPictures that are no digits: confidence in them, and how well confidence tells digits from them\n' +
-    '(AUROC: 1 always, 0.5 by chance)\n\n' +
+  return '\nPictures that are no digits: confidence in them, and how well confidence tells\n' +
+    'digits from them (AUROC: 1 always, 0.5 by chance)\n\n' +
     table([
       ['', ...names.flatMap(name => [name, 'AUROC'])],
       ...predictors.map((
@@ -69,8 +69,8 @@ export function outOfDistributionTable(predictors: readonly Predictor[]): string
 
 /** How well the novelty tells pictures that are no digits. */
 export function noveltyTable(novelty: readonly NoveltyScores[]): string {
-  return "\nNovelty: the p-value of a row's variance among the training rows', each left out\n" +
-    `(flagged: up to ${FLAGGED})\n\n` +
+  return "\nNovelty: the p-value of a row's variance among the training rows', each left\n" +
+    `out (flagged: up to ${FLAGGED})\n\n` +
     table([['', 'flagged', 'AUROC'],
       ...novelty.map(({ name, flagged, auroc }) => [name, percent(flagged), auroc?.toFixed(3) ?? ''])]) +
     '\n'
@@ -91,9 +91,8 @@ export async function singleAnswers(predictors: readonly Predictor[], unseen: Di
     await block('The first, turned', rotated(rows(unseen.x, 0, 1)), 'It is no digit.', network, posterior),
     await block('Noise', noise(1, SEED), 'It is no digit.', network, posterior),
   ]
-  return `\nFour inputs, and how sure each is of its answer\n\n${
-    beside(blocks, 2).map(line => `  ${line}`.trimEnd()).join('\n')
-  }\n`
+  const lines = [...beside(blocks.slice(0, 2), 4), '', ...beside(blocks.slice(2), 4)]
+  return `\nFour inputs, and how sure each is of its answer\n\n${lines.map(line => `  ${line}`.trimEnd()).join('\n')}\n`
 }
 
 const BLOCK_WIDTH = 21

@@ -10,7 +10,7 @@ export function choiceText(choice: Choice, columns: number): string {
   const prose = (text: string): string =>
     `${wrap(text, Math.max(40, columns - 2)).map(line => `  ${line}`).join('\n')}\n`
   return `\nWhat was chosen, and why\n\n${prose(choice.reason)}${prose(choice.explanation)}\n${
-    pairs(choiceNumbers(choice), '  ')
+    pairs(choiceNumbers(choice), columns, '  ')
   }`
 }
 

@@ -41,10 +41,16 @@ export function formatSeconds(seconds: number): string {
   return seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`
 }
 
-/** Lines of names and what they stand for, the names in one column. */
-export function pairs(entries: readonly (readonly [name: string, value: string])[], indent = ''): string {
+/** Lines of names and what they stand for, the names in one column, what is longer than the terminal below itself. */
+export function pairs(entries: readonly (readonly [name: string, value: string])[], columns: number,
+  indent = ''): string {
   const width = Math.max(...entries.map(([name]) => name.length))
-  return entries.map(([name, value]) => `${indent}${name.padEnd(width)}  ${value}\n`).join('')
+  const room = Math.max(30, columns - indent.length - width - 2)
+  return entries.map(([name, value]) =>
+    value.split('\n').flatMap(line => wrap(line, room)).map((line, i) =>
+      `${indent}${(i === 0 ? name : '').padEnd(width)}  ${line}\n`
+    ).join('')
+  ).join('')
 }
 
 /** Text broken at spaces into lines of at most `width` characters. */

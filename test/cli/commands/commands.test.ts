@@ -59,7 +59,7 @@ t.test('fit and predict from CSV with text labels', async t => {
     writeCsv('scored.csv', 'tabular-iris', 'test', value => SPECIES[value]), '--target', 'answer')
   t.match(table.out, /row {2}class +probability/)
   t.match(table.out, /nll 0\.\d+ +ece 0\.\d+ +brier 0\.\d+ +accuracy 0\.9211/)
-  t.ok(table.out.split('\n').every(line => line.length <= 100), 'no line is wider than 100 characters')
+  t.ok(table.out.split('\n').every(line => line.length <= 80), 'no line is wider than 80 characters')
 })
 
 t.test('a forgotten --target is suspected', async t => {
@@ -305,7 +305,7 @@ t.test('inspect: which input and output, and lengths that a file leaves open', a
 t.test('demo', async t => {
   const { code, out, remarks } = await run('demo')
   t.equal(code, 0, remarks)
-  t.ok(out.split('\n').every(line => line.length <= 100), 'no line is wider than 100 characters')
+  t.ok(out.split('\n').every(line => line.length <= 80), 'no line is wider than 80 characters')
   t.match(out, /1,297 digits that the network has not seen/)
   t.match(out, /novelty +p = 0\.\d+/)
 
