@@ -43,7 +43,7 @@ export const inspect: Command = {
     if (partial !== undefined) {
       return terminal.write(args.flag('json')
         ? toJson({ format: 'partial fit', ...partial })
-        : pairs([['File', `${path} (partial fit)`], ...Object.entries(partial)]))
+        : pairs([['File', `${path} (partial fit)`], ...Object.entries(partial)], terminal.columns))
     }
     const name = args.text('likelihood')
     const likelihood = name === undefined ? undefined : oneOf('likelihood', name, ROW_LIKELIHOODS)
