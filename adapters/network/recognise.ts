@@ -82,6 +82,10 @@ function recogniseZip(bytes: Uint8Array): Recognised {
       'it holds arrays and no layers: if they are data, give the network and these as its rows; ' +
         'if they are the weights, save them as safetensors (safetensors.numpy.save_file) and give the architecture')
   }
+  if (has(/(^|\/)model_weights_config\.json$|(^|\/)serialized_exported_program\.json$/)) {
+    return other('a program of torch.export (.pt2)',
+      'write it as ONNX: torch.onnx.export(torch.export.load(path), f="model.onnx", dynamo=True)')
+  }
   if (has(/\.mlmodel$|coremldata\.bin$/)) return other('a Core ML package', TO_ONNX)
   return other(`a zip archive of other files (${names.slice(0, 5).map(name => `'${name.slice(0, 60)}'`).join(', ')})`,
     'unpack it and give the network in it')

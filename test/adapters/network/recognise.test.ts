@@ -42,6 +42,7 @@ t.test('other files are named, with the way out', async t => {
     [/NumPy archive/, /safetensors/, zip([{ name: 'x.npy', data: [1] }])],
     [/SavedModel/, /tf2onnx/, zip([{ name: 'm/saved_model.pb', data: [1] }])],
     [/SavedModel/, /tf2onnx/, join([0x08, 0x01, 0x12, 0x90, 0x4e], new Uint8Array(10_000))],
+    [/torch\.export/, /dynamo=True/, zip([{ name: 'm/data/weights/model_weights_config.json', data: [1] }])],
     [/zip archive of other files \('a.txt'\)/, /unpack/, zip([{ name: 'a.txt', data: [1] }])],
     [/gzip/, /safe_save_file/, gzipSync('X')],
     [/bzip2/, /unpack/, ascii('BZh91AY&SY')],
