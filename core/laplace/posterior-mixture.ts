@@ -5,7 +5,7 @@
 import type { WorkOptions } from '../budget/progress.js'
 import { demand, demandFields, listOf } from '../errors/demand.js'
 import { OptionError } from '../errors/errors.js'
-import { knownOptions } from '../errors/suggest.js'
+import { flag, knownOptions } from '../errors/suggest.js'
 import { hasNumbers } from '../options/likelihood-kinds.js'
 import type { Likelihood } from '../options/words.js'
 import { entropy } from '../prediction/decomposition.js'
@@ -107,10 +107,11 @@ export class Mixture {
   private intervals({ level, quantiles, noise }: Pick<MixtureOptions, 'level' | 'quantiles' | 'noise'>):
     | MixedIntervals
     | undefined {
+    const observed = flag('noise', noise, true)
     if (level === undefined && quantiles === undefined) return undefined
     if (this.likelihood === 'regression') {
       const wanted = typeof quantiles === 'number' ? [quantiles] : Array.from(quantiles ?? [])
-      return { level: level === undefined ? undefined : openProbability('level', level), noise: noise !== false,
+      return { level: level === undefined ? undefined : openProbability('level', level), noise: observed,
         quantiles: wanted.map(p => openProbability('quantiles', p)) }
     }
     throw new OptionError('BAD_COMBINATION', hasNumbers(this.likelihood)
