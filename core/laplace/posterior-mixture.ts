@@ -116,7 +116,7 @@ export class Mixture {
     }
     throw new OptionError('BAD_COMBINATION', hasNumbers(this.likelihood)
       ? `Intervals of a mixture are of regressions, whose members are Gaussian; of likelihood '${this.likelihood}' `
-        + 'take draws (predictiveSamples), or predict by one posterior.'
+        + 'take draws, or predict by one posterior.'
       : 'Sets of classes are of one posterior with a calibration (conformalize); a mixture has probabilities.', {
       option: level === undefined ? 'quantiles' : 'level',
     })
