@@ -67,6 +67,7 @@ export class Mixture {
   async predict(x: Examples, options: MixtureOptions = {}, work: WorkOptions = {}): Promise<Prediction> {
     knownOptions('predict of a mixture', options, KNOWN)
     const { level, quantiles, noise, ...others } = options
+    flag('noise', noise, true)
     const request = this.intervals({ level, quantiles, noise })
     const own: Prediction[] = []
     for (const member of this.members) own.push(await member.predict(x, others, work))

@@ -88,6 +88,12 @@ def with_signature_of(function: Callable[..., Any], call: Callable[..., Any]) ->
     return call
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Words that are tried as paths make files."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture(scope="module")
 def fitted() -> Laplace:
     return Laplace(NETWORK, "classification", "all", "full", prior_precision=1.0).fit(X, Y)
