@@ -100,7 +100,8 @@ test_that("58 every function and method is in the audit", {
   own <- setdiff(
     paste(methods[, 1], methods[, 2], sep = "."),
     c("+.laplace_partial", "-.laplace_partial", "dim.laplace_inputs", "laplace.default", "laplace.character",
-      "laplace.raw", "laplace.list", "laplace.formula", "autoplot.laplace", "autoplot.laplace_figures")
+      "laplace.raw", "laplace.list", "laplace.formula", "laplace.neuralnet", "autoplot.laplace",
+      "autoplot.laplace_figures")
   )
   expect_equal(setdiff(own, calls), character())
   generics <- unique(methods[, 1])
