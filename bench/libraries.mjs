@@ -27,7 +27,7 @@ export const LIBRARIES = [
       how) => [how.python, [here('ours_client.py'), ...cellArguments(cell, how), '--engine', 'typescript'], {
       PYTHONPATH: here('../clients/python/src'),
     }],
-    has: () => true,
+    has: ({ spec }) => spec.network === undefined,
   },
   {
     key: 'laplace-torch',

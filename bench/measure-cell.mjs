@@ -39,7 +39,8 @@ export async function measureCell(cell, how) {
     batch,
     reduced,
     results: withDifferences(results, runs),
-    limits: Object.fromEntries(
+    // Networks that are not dense have no formula here.
+    limits: sizes === undefined ? {} : Object.fromEntries(
       ENGINES.filter(engine => how.rates[engine] !== undefined).map(
         engine => [engine, limits(cell.spec, cell.cell, cell.spec, how.rates[engine])],
       ),

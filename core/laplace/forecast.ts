@@ -225,7 +225,7 @@ const SESSION_WEIGHTS = 1.3
  */
 function copiesOf({ evaluator: { subset, linears } }: FitTask, library: boolean): number {
   if (subset === 'last_layer') return library ? 1 : 1.5
-  return library && linears.some(({ positions }) => positions > 1) ? 4 : 2
+  return library && linears.some(({ positions }) => positions > 1) ? 4.5 : 2
 }
 
 /** Whether ONNX Runtime will compute so much work. */
