@@ -40,21 +40,12 @@ def scaler(bad: float) -> Any:
     return network
 
 
-def module(bad: float) -> Any:
-    torch = pytest.importorskip("torch")
-    network = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 3))
-    with torch.no_grad():
-        network[2].bias[1] = bad
-    return network
-
-
 #: By kind of network: what makes it, and the tensor that is named.
 KINDS: dict[str, tuple[Callable[[float], Any], str, int]] = {
     "a dictionary": (dictionary, "0.bias", 1),
     "a scikit-learn MLP": (mlp, "intercepts", 1),
     "a Pipeline's MLP": (pipeline, "coefs", 6),
     "a Pipeline's scaler": (scaler, "scale_", 1),
-    "a torch module": (module, "2.bias", 1),
 }
 
 

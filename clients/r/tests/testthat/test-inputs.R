@@ -169,3 +169,17 @@ test_that("objects that are no networks say the way in R", {
   expect_match(advice(c("_nnet", "model_fit")), "extract_fit_engine")
   expect_match(advice("lm"), "nnet or neuralnet object")
 })
+
+test_that("51 weights that are no numbers are refused by name", {
+  skip_without_node()
+  x <- scale(as.matrix(iris[1:4]))
+  for (bad in c(NaN, Inf, -Inf, NA)) {
+    network <- iris_net()
+    network$wts[4] <- bad
+    expect_error(laplace(network), "wts.*element 3", class = "laplace_error")
+    weights <- list("0.weight" = matrix(0.1, 3, 4), "0.bias" = c(0, bad, 0))
+    expect_error(
+      laplace(weights, x, iris$Species, likelihood = "classification"), "0.bias.*element 1", class = "laplace_error"
+    )
+  }
+})
