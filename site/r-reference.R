@@ -8,8 +8,10 @@ words <- function(part) trimws(paste(unlist(part), collapse = ""))
 aliases <- lapply(parsed, function(page) vapply(of_tag(page, "\\alias"), words, ""))
 links <- stats::setNames(rep(names, lengths(aliases)), unlist(aliases))
 for (i in seq_along(files)) {
-  # What it says of links to R's own pages is no fault.
-  suppressWarnings(tools::Rd2HTML(parsed[[i]], file.path(paths[2], names[i]), package = c("polylaplace", ""), Links = links, Links2 = character()))
+  # What it says of links to R's own pages, and of pages that it would redirect, is no fault.
+  suppressMessages(suppressWarnings(tools::Rd2HTML(
+    parsed[[i]], file.path(paths[2], names[i]), package = c("polylaplace", ""), Links = links, Links2 = character()
+  )))
 }
 titles <- vapply(parsed, function(page) words(of_tag(page, "\\title")[[1]]), "")
 head <- c("<!doctype html>", "<html lang=\"en\"><meta charset=\"utf-8\"><title>polylaplace for R</title>", "<h1>polylaplace for R</h1>", "<ul>")
