@@ -66,8 +66,9 @@ export function tensor(dtype: DType, shape: readonly number[], values: ArrayLike
   const data = allocate(dtype, values.length)
   for (let i = 0; i < values.length; i++) {
     const value: unknown = values[i]
-    if (typeof value !== 'number') throw noTensor('A tensor', `${shown(value)} at ${i}`)
-    data[i] = value
+    if (typeof value === 'number') data[i] = value
+    else if (dtype === 'bool' && typeof value === 'boolean') data[i] = Number(value)
+    else throw noTensor('A tensor', `${shown(value)} at ${i}`)
   }
   return { dtype, shape, data }
 }

@@ -17,7 +17,7 @@ async function answer({ path, inputs }) {
   try {
     const graph = await readKeras(new Uint8Array(readFileSync(path)), { zip })
     const given = new Map(
-      graph.inputs.map(({ name, dtype }, i) => [name, tensor(dtype, inputs[i].shape, inputs[i].data)]),
+      graph.inputs.map(({ name, dtype }, i) => [name, tensor(dtype, inputs[i].shape, inputs[i].data.map(Number))]),
     )
     return {
       outputs: [...runGraph(graph, given, 'float32').values()].map(({ shape, data }) => ({ shape,

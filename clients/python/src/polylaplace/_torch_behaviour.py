@@ -40,7 +40,10 @@ def check_rows_apart(torch: Any, module: Any, given: Sequence[Any], outputs: Arr
         alone = _numbers(torch, module, copies)
     except Exception:  # Rows need not be possible alone (lengths that are sorted): what is compared is what there is.
         return
-    if alone.shape == outputs.shape and outputs.ndim > 0 and not _same(outputs[-1], alone[-1]):
+    # Examples may be another axis than the first, as in networks for CTC.
+    axes = [axis for axis, size in enumerate(outputs.shape) if size == len(given[0])]
+    apart = [_same(outputs.take(-1, axis), alone.take(-1, axis)) for axis in axes if alone.shape == outputs.shape]
+    if apart and not any(apart):
         raise GraphError(
             f"The outputs of the {name} for a row depend on the other rows that it is given with{_why(module)}",
             "BATCH_AXIS",
