@@ -4,9 +4,9 @@ import { optionsObject } from '../core/errors/suggest.js'
 import { Mixture as CoreMixture, type MixtureOptions } from '../core/laplace/posterior-mixture.js'
 import type { SampleOptions } from '../core/laplace/sampling.js'
 import type { Likelihood } from '../core/options/words.js'
-import { type ExamplesInput, toExamples, toNdArray } from './arrays.js'
+import { type ExamplesInput, toExamples } from './arrays.js'
 import type { WorkOptions } from './options.js'
-import { coreWork, ndarraysOf, Posterior } from './posterior.js'
+import { coreWork, drawn, ndarraysOf, Posterior } from './posterior.js'
 import type { Array64, Prediction } from './prediction.js'
 
 /** Posteriors of several networks, or of snapshots of one, that predict as one: sum_k w_k p_k. */
@@ -37,20 +37,12 @@ export class Mixture<L extends Likelihood = Likelihood> {
 
   /** Draws of the raw outputs, count x N x C: each of a member drawn by its weight. */
   async functionalSamples(x: ExamplesInput, count: number, given: SampleOptions & WorkOptions = {}): Promise<Array64> {
-    const { signal, onProgress, ...options } = optionsObject('functionalSamples', given)
-    return toNdArray(
-      await this.core.functionalSamples(toExamples(x, 'x'), count, options,
-        coreWork('functionalSamples', { signal, onProgress })),
-    )
+    return drawn(this.core, 'functionalSamples', x, count, given)
   }
 
   /** Draws of predictions, count x N x C: probabilities, or means. */
   async predictiveSamples(x: ExamplesInput, count: number, given: SampleOptions & WorkOptions = {}): Promise<Array64> {
-    const { signal, onProgress, ...options } = optionsObject('predictiveSamples', given)
-    return toNdArray(
-      await this.core.predictiveSamples(toExamples(x, 'x'), count, options,
-        coreWork('predictiveSamples', { signal, onProgress })),
-    )
+    return drawn(this.core, 'predictiveSamples', x, count, given)
   }
 
   /** Moments, probabilities, intervals and quantiles of the mixture; see the core's `Mixture`. */

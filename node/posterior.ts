@@ -12,7 +12,8 @@ import type { LaplacePosterior } from '../core/laplace/laplace-posterior.js'
 import type { ConformalOptions, PredictOptions, PriorChanges, TuneOptions } from '../core/laplace/posterior-options.js'
 import type { PosteriorSummary } from '../core/laplace/posterior-summary.js'
 import type { Prediction as TensorPrediction } from '../core/laplace/prediction.js'
-import type { Likelihood, Predictive, Structure, Subset, TuneMethod } from '../core/options/words.js'
+import type { SampleOptions } from '../core/laplace/sampling.js'
+import type { Likelihood, Structure, Subset, TuneMethod } from '../core/options/words.js'
 import type { CurvatureMatrix } from '../core/posterior/curvature-matrix.js'
 import type { Marginals } from '../core/posterior/posterior.js'
 import type { Batch } from '../core/tensor/batch.js'
@@ -26,12 +27,6 @@ import { writeWhole } from './files/write-file.js'
 import { writeModel } from './files/write-model.js'
 import type { ArrayBatch, FitWork, WorkOptions } from './options.js'
 import type { Array64, Prediction } from './prediction.js'
-
-/** Draws with a seed. */
-export interface SampleOptions {
-  readonly seed?: number | undefined
-  readonly predictive?: Predictive | undefined
-}
 
 /**
  * A fitted posterior. It never changes: new hyper-parameters make a new one. Its predictions are those of likelihood L.
@@ -281,20 +276,12 @@ export class Posterior<L extends Likelihood = Likelihood> {
 
   /** Draws of the raw outputs, count x N x C. */
   async functionalSamples(x: ExamplesInput, count: number, given: SampleOptions & WorkOptions = {}): Promise<Array64> {
-    const { signal, onProgress, ...options } = optionsObject('functionalSamples', given)
-    return toNdArray(
-      await this.core.functionalSamples(toExamples(x, 'x'), count, options,
-        coreWork('functionalSamples', { signal, onProgress })),
-    )
+    return drawn(this.core, 'functionalSamples', x, count, given)
   }
 
   /** Draws of predictions: probabilities, or means for regression; count x N x C. */
   async predictiveSamples(x: ExamplesInput, count: number, given: SampleOptions & WorkOptions = {}): Promise<Array64> {
-    const { signal, onProgress, ...options } = optionsObject('predictiveSamples', given)
-    return toNdArray(
-      await this.core.predictiveSamples(toExamples(x, 'x'), count, options,
-        coreWork('predictiveSamples', { signal, onProgress })),
-    )
+    return drawn(this.core, 'predictiveSamples', x, count, given)
   }
 
   /** Log density at theta: P, or S x P. */
@@ -359,6 +346,18 @@ export class Posterior<L extends Likelihood = Likelihood> {
 
 /** What long work takes. */
 const WORK_OPTIONS: readonly (keyof WorkOptions)[] = ['signal', 'onProgress']
+
+/** Draws by a posterior or a mixture. */
+export async function drawn<M extends 'functionalSamples' | 'predictiveSamples'>(
+  core: { readonly [method in M]: LaplacePosterior['functionalSamples'] },
+  method: M,
+  x: ExamplesInput,
+  count: number,
+  given: SampleOptions & WorkOptions,
+): Promise<Array64> {
+  const { signal, onProgress, ...options } = optionsObject(method, given)
+  return toNdArray(await core[method](toExamples(x, 'x'), count, options, coreWork(method, { signal, onProgress })))
+}
 
 /** The core's form of the options of long work. @throws OptionError UNKNOWN_OPTION, BAD_OPTION */
 export function coreWork(what: string, work: WorkOptions): CoreWork {

@@ -4,8 +4,8 @@
  * the roots of their eigenvalues (`lowrank` of a rank, matrix-free where J is too large; Halko, Martinsson and Tropp
  * 2011).
  */
-import { checkBytes, formatBytes } from '../budget/memory.js'
-import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
+import { formatBytes } from '../budget/memory.js'
+import type { WorkOptions } from '../budget/progress.js'
 import type { Curvature, EkfacCurvature, FactoredCurvature, KronBlock, ProcessCurvature,
   ProcessPart } from '../curvature/curvature.js'
 import { addTransposedProduct, jacobianGram, jacobianTimes, joinVectors, splitVectors,
@@ -18,6 +18,7 @@ import { likelihoodModel } from '../likelihood/registry.js'
 import { hessianRoots } from '../linear-model/hessian-roots.js'
 import { type Eigenpairs, eigenpairsOfProducts, leadingEigenpairs,
   orthonormalRows } from '../linear-model/leading-eigenpairs.js'
+import { iteratedVectors, leadingSubspace } from '../linear-model/subspace-iteration.js'
 import { forEachBatch, sliceExamples, takeExamples } from '../network/batches.js'
 import { parameterCount } from '../network/parameter-slot.js'
 import type { FactoredStructure } from '../options/laplace-options.js'
@@ -25,7 +26,6 @@ import { ekfacSum } from '../posterior/ekfac.js'
 import { batchWithin, multiplicationsPerExample } from '../programs/cost.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { sharedRows } from '../sums/shared-rows.js'
-import { randomGenerator } from '../tensor/random.js'
 import { sampledRows } from '../tensor/rows.js'
 import type { FitTask } from './fit-task.js'
 import { leavesOut, pairsOfMatrix, pairsOfProducts } from './hessian-eigenpairs.js'
@@ -40,8 +40,7 @@ export function canBeWritten(count: number, size: number): boolean {
   return count * size <= MOST_WRITTEN && Math.min(count, size) <= MOST_DECOMPOSED
 }
 
-/** Vectors beside those that are wanted; most products of H with all of them, and the change that ends them. */
-const SPARE_VECTORS = 10
+/** Most products of H with all vectors, and the change of eigenvalues that ends them. */
 const MOST_PASSES = 60
 const SETTLED = 1e-9
 
@@ -312,8 +311,7 @@ async function iterated({ evaluator, pool, options }: FitTask, { x, examples }: 
   work: WorkOptions): Promise<Eigenpairs> {
   const { network, slots } = evaluator
   const size = parameterCount(slots)
-  const count = Math.min(size, 2 * target + SPARE_VECTORS)
-  checkBytes('The vectors of the posterior', 16 * count * size, 'Use a smaller rank (option rank).')
+  const count = iteratedVectors(target, size)
   const likelihood = likelihoodModel(options.likelihood, options)
   const f = new Float64Array(examples * network.outputs)
   await forEachBatch(examples, batchWithin(evaluator, 1, 'outputs', options, examples), 'fit', work,
@@ -324,18 +322,13 @@ async function iterated({ evaluator, pool, options }: FitTask, { x, examples }: 
   const products = await sharedRows(pool, evaluator, x, examples,
     MOST_PASSES * count * examples * multiplicationsPerExample(evaluator, 1), work)
   try {
-    let basis = randomGenerator(options.seed).fillNormal(new Float64Array(count * size))
-    let before: Float64Array = new Float64Array(count)
-    for (let pass = 1;; pass++) {
-      throwIfCancelled(work.signal)
-      basis = orthonormalRows(count, basis)
-      const images = await products.curvatureTimes(root, basis, count)
-      const values = ritzValues(count, size, basis, images)
-      const settled = values.subarray(0, target).every((value, k) => Math.abs(value - before[k]) <= SETTLED * values[0])
-      if (settled || pass === MOST_PASSES) return eigenpairsOfProducts(count, basis, images)
-      before = values
-      basis = images
-    }
+    const { basis, images } = await leadingSubspace(
+      { count, size, wanted: target, seed: options.seed, mostPasses: MOST_PASSES, settled: SETTLED,
+        signal: work.signal },
+      vectors => products.curvatureTimes(root, vectors, count),
+      (vectors, found) => ({ values: ritzValues(count, size, vectors, found) }),
+    )
+    return eigenpairsOfProducts(count, basis, images)
   } finally {
     await products.dispose()
   }

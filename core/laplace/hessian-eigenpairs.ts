@@ -2,25 +2,23 @@
  * @file The eigenpairs of the Hessian that are largest in size: of the matrix where it is small, else by subspace
  * iteration on products with it, the Gauss-Newton matrix's and what that leaves out (Pearlmutter 1994).
  */
-import { checkBytes } from '../budget/memory.js'
-import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
+import type { WorkOptions } from '../budget/progress.js'
 import { NumericalError, OptionError } from '../errors/errors.js'
 import { gemm, symmetricEigen } from '../kernels/linear-algebra.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { hessianRoots } from '../linear-model/hessian-roots.js'
-import { type Eigenpairs, orthonormalRows } from '../linear-model/leading-eigenpairs.js'
+import type { Eigenpairs } from '../linear-model/leading-eigenpairs.js'
+import { iteratedVectors, leadingSubspace } from '../linear-model/subspace-iteration.js'
 import { forEachBatch, sliceExamples } from '../network/batches.js'
 import { parameterCount } from '../network/parameter-slot.js'
 import { batchWithin, multiplicationsPerExample } from '../programs/cost.js'
 import { sharedRows } from '../sums/shared-rows.js'
-import { randomGenerator } from '../tensor/random.js'
 import type { FitTask } from './fit-task.js'
 import type { TrainingRows } from './linear-fit-result.js'
 
 /** Weights up to which the Hessian is summed as a matrix. */
 const MOST_SUMMED = 2500
-/** Vectors beside those that are wanted; most products with all of them; the change of eigenvalues that ends them. */
-const SPARE_VECTORS = 10
+/** Most products with all vectors, and the change of eigenvalues that ends them. */
 const MOST_PASSES = 100
 const SETTLED = 1e-10
 /** Eigenvalues below this share of the largest are rounding. */
@@ -66,25 +64,15 @@ export async function pairsOfProducts(task: FitTask, rows: TrainingRows, rank: n
         + 'tensors: give the number of eigenvectors (option rank).', { option: 'rank' })
   }
   const size = parameterCount(slots)
-  const count = Math.min(size, 2 * rank + SPARE_VECTORS)
-  checkBytes('The vectors of the posterior', 16 * count * size, 'Use a smaller rank (option rank).')
+  const count = iteratedVectors(rank, size)
   const products = await hessianProducts(task, rows, 2 * count * MOST_PASSES, work)
   try {
-    let basis = randomGenerator(options.seed).fillNormal(new Float64Array(count * size))
-    let before: Float64Array = new Float64Array(count)
-    for (let pass = 1;; pass++) {
-      throwIfCancelled(work.signal)
-      basis = orthonormalRows(count, basis)
-      const images = await products.times(basis, count)
-      const ritz = ritzPairs(count, size, basis, images)
-      const leading = ritz.values.subarray(0, rank)
-      const settled = leading.every((value, k) => Math.abs(value - before[k]) <= SETTLED * Math.abs(ritz.values[0]))
-      if (settled || pass === MOST_PASSES) {
-        return positive({ values: leading.slice(), vectors: ritz.vectors(rank) })
-      }
-      before = ritz.values
-      basis = images
-    }
+    const { ritz } = await leadingSubspace(
+      { count, size, wanted: rank, seed: options.seed, mostPasses: MOST_PASSES, settled: SETTLED, signal: work.signal },
+      basis => products.times(basis, count),
+      (basis, images) => ritzPairs(count, size, basis, images),
+    )
+    return positive({ values: ritz.values.slice(0, rank), vectors: ritz.vectors(rank) })
   } finally {
     await products.dispose()
   }
