@@ -96,11 +96,9 @@ def _shown(value: Any) -> str:
     return text if short and len(text) <= 60 else f"a value of type {type(value).__name__}"
 
 
-def checked(function: _Function) -> _Function:
-    """The function, refusing arguments that are not of the kind which its annotations name.
-
-    Annotations that name other kinds too (arrays, networks) are checked where these are read.
-    """
+@functools.cache
+def _kinds_of(function: Callable[..., Any]) -> tuple[inspect.Signature, dict[str, list[str]]]:
+    """A function's signature, and the kinds of those of its parameters whose annotations name kinds alone."""
     signature = inspect.signature(function)
     kinds = {
         name: parts
@@ -109,9 +107,19 @@ def checked(function: _Function) -> _Function:
         and (parts := parameter.annotation.split(" | "))
         and all(part in _KINDS for part in parts)
     }
+    return signature, kinds
+
+
+def checked(function: _Function) -> _Function:
+    """The function, refusing arguments that are not of the kind which its annotations name.
+
+    Annotations that name other kinds too (arrays, networks) are checked where these are read.
+    """
 
     @functools.wraps(function)
     def call(*args: Any, **options: Any) -> Any:
+        # Read at the first call, not while the package is imported.
+        signature, kinds = _kinds_of(function)
         try:
             given = signature.bind(*args, **options).arguments
         except TypeError:
