@@ -79,7 +79,21 @@ export interface KernelExports {
   winogradWeights64: WinogradWeights
   winograd32: Winograd
   winograd64: Winograd
+  packGates32: PackGates
+  packGates64: PackGates
+  addGates32: AddGates
+  addGates64: AddGates
+  stepLstm32: RecurrentStep
+  stepLstm64: RecurrentStep
+  stepGru32: RecurrentStep
+  stepGru64: RecurrentStep
 }
+
+type PackGates = (gates: number, n: number, k: number, b: number, target: number) => void
+
+type AddGates = (gates: number, m: number, n: number, k: number, a: number, packed: number, c: number) => void
+
+type RecurrentStep = (count: number, values: number, other: number, h: number) => void
 
 type WinogradWeights = (outputs: number, inputs: number, turned: number, weights: number, target: number) => void
 

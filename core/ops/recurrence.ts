@@ -9,6 +9,7 @@ import { type Dim, isBatch, type Node } from '../graph/graph.js'
 import { addInPlace, multiplyInPlace } from '../kernels/arithmetic.js'
 import * as kernels from '../kernels/elementwise.js'
 import { gemm, type RealArray } from '../kernels/linear-algebra.js'
+import { addGates, packedGatesLength, packGates, stepGru, stepLstm } from '../kernels/recurrence.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { isFloat } from './element-types.js'
 import { badNode, batchAxisError, numberAttribute, requiredInput, stringAttribute } from './node-attributes.js'
@@ -159,8 +160,9 @@ interface Cell {
   readonly recurrence: Recurrence
   readonly activations: readonly Activation[]
   readonly examples: number
-  /** Recurrent weights, gate after gate: H x H each. */
+  /** Recurrent weights, gate after gate: H x H each; and as kernels read them, where there are kernels. */
   readonly weights: RealArray
+  readonly packed: RealArray | undefined
   /** Biases of the recurrent products, gate after gate: H each. */
   readonly biases: RealArray | undefined
   /** The gates' sums, then their values: gates x N x H. */
@@ -174,10 +176,23 @@ function block(values: RealArray, index: number, size: number): RealArray {
   return values.subarray(index * size, (index + 1) * size)
 }
 
-/** out += h R' for one gate, with R of H x H. */
-function addRecurrent({ weights, examples, recurrence: { units } }: Cell, h: RealArray, gate: number,
-  out: RealArray): void {
-  gemm(false, true, examples, units, units, 1, h, block(weights, gate, units * units), 1, out)
+/** out += h R' for `gates` gates from `first` on, with R of H x H and a block of `out` each. */
+function addRecurrent({ weights, packed, examples, recurrence: { units } }: Cell, h: RealArray, first: number,
+  gates: number, out: RealArray): void {
+  const shape = { gates, n: units, k: units }
+  if (packed !== undefined) {
+    const own = packed.subarray(packedGatesLength({ ...shape, gates: first }, packed))
+    if (addGates(shape, examples, h, own, out)) return
+  }
+  for (let gate = 0; gate < gates; gate++) {
+    gemm(false, true, examples, units, units, 1, h, block(weights, first + gate, units * units), 1,
+      block(out, gate, examples * units))
+  }
+}
+
+/** Whether the activations are the usual ones of the kind, for which there are kernels. */
+function isUsual({ recurrence: { kind }, activations }: Cell): boolean {
+  return KINDS[kind].activations.every((name, i) => activations[i] === name)
 }
 
 /** One time: `values` holds the sums of what does not depend on the state, and the state is replaced. */
@@ -187,27 +202,31 @@ function step(cell: Cell): void {
   const gate = (index: number): RealArray => block(values, index, size)
   const [f, g, after = 'Tanh'] = activations
   if (kind === 'GRU') {
-    for (const index of [0, 1]) addRecurrent(cell, h, index, gate(index))
+    addRecurrent(cell, h, 0, 2, values)
+    if (linearBeforeReset) {
+      fillRows(scratch, cell.biases === undefined ? undefined : block(cell.biases, 2, units))
+      addRecurrent(cell, h, 2, 1, scratch)
+      if (isUsual(cell) && stepGru(values, scratch, h)) return
+    }
     ACTIVATIONS[f](values.subarray(0, 2 * size))
     const [update, reset, candidate] = [gate(0), gate(1), gate(2)]
     if (linearBeforeReset) {
-      fillRows(scratch, cell.biases === undefined ? undefined : block(cell.biases, 2, units))
-      addRecurrent(cell, h, 2, scratch)
       for (let i = 0; i < size; i++) candidate[i] += reset[i] * scratch[i]
     } else {
       for (let i = 0; i < size; i++) scratch[i] = reset[i] * h[i]
-      addRecurrent(cell, scratch, 2, candidate)
+      addRecurrent(cell, scratch, 2, 1, candidate)
     }
     ACTIVATIONS[g](candidate)
     for (let i = 0; i < size; i++) h[i] = (1 - update[i]) * candidate[i] + update[i] * h[i]
     return
   }
-  for (let index = 0; index < gates; index++) addRecurrent(cell, h, index, gate(index))
+  addRecurrent(cell, h, 0, gates, values)
   if (kind === 'RNN') {
     ACTIVATIONS[f](values)
     h.set(values)
     return
   }
+  if (isUsual(cell) && stepLstm(values, c, h)) return
   ACTIVATIONS[f](values.subarray(0, 3 * size))
   ACTIVATIONS[g](gate(3))
   const [input, output, forget, candidate] = [gate(0), gate(1), gate(2), gate(3)]
@@ -267,11 +286,11 @@ function runRecurrence(node: Node, inputs: readonly (Tensor | undefined)[], cont
     // go on.
     fillRows(h, own(inputs[5]))
     fillRows(c, own(inputs[6]))
-    // Elsewhere the kernels would copy them in for every product.
-    const kept = allocate(weights.length)
-    kept.set(weights)
-    const cell = { recurrence, activations, examples, weights: kept, biases: biases?.subarray(gates * units), values, h,
-      c, scratch }
+    const shape = { gates, n: units, k: units }
+    const room = allocate(packedGatesLength(shape, weights))
+    const packed = packGates(shape, weights, room) ? room : undefined
+    const cell = { recurrence, activations, examples, weights, packed, biases: biases?.subarray(gates * units), values,
+      h, c, scratch }
     for (let i = 0; i < times; i++) {
       const t = reverse ? times - 1 - i : i
       for (let gate = 0; gate < gates; gate++) {
@@ -286,11 +305,14 @@ function runRecurrence(node: Node, inputs: readonly (Tensor | undefined)[], cont
     ...(kind === 'LSTM' ? [state(lastC)] : [])]
 }
 
-/** The gates' sums of one direction at all times, those of the present time, and one state. */
+/** The gates' sums of one direction at all times, those of the present time, one state, and packed weights. */
 function recurrenceWorkspace(_node: Node,
   [[times, examples], , [, width, units]]: readonly (readonly number[])[]): number {
-  return examples * (width * (times + 1) + units) + width * units
+  return examples * (width * (times + 1) + units) + width * (units + PANEL)
 }
+
+/** Units more that a panel of packed weights may have. */
+const PANEL = 8
 
 /** Recurrences; they have no derivative rule of their own. */
 export const recurrenceOperators: readonly Operator[] = (Object.keys(KINDS) as RecurrenceKind[]).map(op => ({ op,

@@ -100,7 +100,7 @@ export function expVector<T extends number>(x: v128): v128 {
 /** (e^{2|x|} - 1) / (e^{2|x|} + 1) with the sign of x; the numerator has no cancellation near 0. */
 // @ts-ignore: decorator
 @inline
-function tanhVector<T extends number>(x: v128): v128 {
+export function tanhVector<T extends number>(x: v128): v128 {
   const size = v128.pmin<T>(v128.abs<T>(x), constant<T>(20))
   const twice = v128.add<T>(size, size)
   const k = exponents<T>(twice)
@@ -113,7 +113,7 @@ function tanhVector<T extends number>(x: v128): v128 {
 /** 1 / (1 + e^-x), for negative x as e^x / (1 + e^x). */
 // @ts-ignore: decorator
 @inline
-function sigmoidVector<T extends number>(x: v128): v128 {
+export function sigmoidVector<T extends number>(x: v128): v128 {
   const one = constant<T>(1)
   const power = expVector<T>(v128.neg<T>(v128.abs<T>(x)))
   const numerator = v128.bitselect(power, one, v128.lt<T>(x, constant<T>(0)))

@@ -327,8 +327,8 @@ export function gramGathered<T extends number, U extends number>(n: i32, depth: 
         const own = rows + (<usize> i << 2)
         if (sizeof<T>() == 8) packTwiceGathered(count, part, image, own, steps)
         else packGathered<T>(BLOCK_ROWS, count, part, image, own, steps, packedA)
-        multiplyPacked<T, U>(count, width, part, i - j, <T> 1, c + (<usize> i * <usize> n + <usize> j) * sizeof<U>(),
-          stride)
+        const block = c + (<usize> i * <usize> n + <usize> j) * sizeof<U>()
+        multiplyPacked<T, U>(count, width, part, i - j, <T> 1, packedB, block, stride)
       }
     }
   }

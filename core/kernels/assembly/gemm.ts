@@ -51,25 +51,32 @@ export function multiply<T extends number, U extends number>(lower: bool, transA
         const rows = min(ROWS, m - i)
         const blockA = a +
           (transA ? <usize> p * strideA + <usize> i * sizeof<T>() : <usize> i * strideA + <usize> p * sizeof<T>())
-        if (sizeof<T>() == 8) packTwice(rows, depth, blockA, transA ? 8 : strideA, transA ? strideA : 8, packedA)
-        else if (transA) packAlong<T>(BLOCK_ROWS, rows, depth, blockA, strideA, packedA)
-        else packAcross<T>(BLOCK_ROWS, rows, depth, blockA, strideA, packedA)
+        packLeft<T>(transA, rows, depth, blockA, strideA)
         const blockC = c + (<usize> i * <usize> ldc + <usize> j) * sizeof<U>()
-        multiplyPacked<T, U>(rows, columns, depth, lower ? i - j : i32.MAX_VALUE - ROWS, alpha, blockC,
+        multiplyPacked<T, U>(rows, columns, depth, lower ? i - j : i32.MAX_VALUE - ROWS, alpha, packedB, blockC,
           <usize> ldc * sizeof<U>())
       }
     }
   }
 }
 
+/** Packs a block of op(A) with rows `stride` bytes apart. */
+// @ts-ignore: decorator
+@inline
+export function packLeft<T extends number>(transA: bool, rows: i32, depth: i32, a: usize, stride: usize): void {
+  if (sizeof<T>() == 8) packTwice(rows, depth, a, transA ? 8 : stride, transA ? stride : 8, packedA)
+  else if (transA) packAlong<T>(BLOCK_ROWS, rows, depth, a, stride, packedA)
+  else packAcross<T>(BLOCK_ROWS, rows, depth, a, stride, packedA)
+}
+
 /**
- * C += alpha A B for the packed blocks; blocks of C whose first column is beyond their last row plus `diagonal` are
- * left out.
+ * C += alpha A B for the packed block of A and packed panels of B; blocks of C whose first column is beyond their last
+ * row plus `diagonal` are left out.
  */
 export function multiplyPacked<T extends number, U extends number>(rows: i32, columns: i32, depth: i32, diagonal: i32,
-  alpha: T, c: usize, strideC: usize): void {
+  alpha: T, panels: usize, c: usize, strideC: usize): void {
   const width = blockColumns<T>()
-  let panelB = packedB
+  let panelB = panels
   for (let j = 0; j < columns; j += width) {
     let panelA = packedA
     for (let i = 0; i < rows; i += BLOCK_ROWS) {

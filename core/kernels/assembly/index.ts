@@ -9,6 +9,7 @@ import { convolve, gramGathered, spreadPlanes } from './gathered'
 import { mirrorLower, multiply, scale } from './gemm'
 import { packedProducts } from './packed-products'
 import { addRowDots, addWeightedRowDots } from './row-dots'
+import { addGates, packGates, stepGru, stepLstm } from './recurrence'
 import { poolMaximum, poolPositions, poolSum } from './pool'
 import { normaliseRows, softmaxRows, sumRows } from './rows'
 import { decompose, eigenWorkBytes } from './symmetric-eigen'
@@ -347,4 +348,44 @@ export function winograd64(outputs: i32, inputs: i32, tiles: i32, image: usize, 
   outLine: usize, targets: usize, edges: usize): void {
   winograd<f64>(outputs, inputs, tiles, image, plane, line, origins, kernels, room, bias, added, rectified, out,
     outPlane, outLine, targets, edges)
+}
+
+/** Packs the weights of gates of f32: see assembly/recurrence.ts. */
+export function packGates32(gates: i32, n: i32, k: i32, b: usize, target: usize): void {
+  packGates<f32>(gates, n, k, b, target)
+}
+
+/** C_g += A B_g' for packed gates of f32: see assembly/recurrence.ts. */
+export function addGates32(gates: i32, m: i32, n: i32, k: i32, a: usize, packed: usize, c: usize): void {
+  addGates<f32>(gates, m, n, k, a, packed, c)
+}
+
+/** One step of an LSTM of f32: see assembly/recurrence.ts. */
+export function stepLstm32(count: i32, values: usize, c: usize, h: usize): void {
+  stepLstm<f32>(count, values, c, h)
+}
+
+/** One step of a GRU of f32: see assembly/recurrence.ts. */
+export function stepGru32(count: i32, values: usize, w: usize, h: usize): void {
+  stepGru<f32>(count, values, w, h)
+}
+
+/** Packs the weights of gates of f64: see assembly/recurrence.ts. */
+export function packGates64(gates: i32, n: i32, k: i32, b: usize, target: usize): void {
+  packGates<f64>(gates, n, k, b, target)
+}
+
+/** C_g += A B_g' for packed gates of f64: see assembly/recurrence.ts. */
+export function addGates64(gates: i32, m: i32, n: i32, k: i32, a: usize, packed: usize, c: usize): void {
+  addGates<f64>(gates, m, n, k, a, packed, c)
+}
+
+/** One step of an LSTM of f64: see assembly/recurrence.ts. */
+export function stepLstm64(count: i32, values: usize, c: usize, h: usize): void {
+  stepLstm<f64>(count, values, c, h)
+}
+
+/** One step of a GRU of f64: see assembly/recurrence.ts. */
+export function stepGru64(count: i32, values: usize, w: usize, h: usize): void {
+  stepGru<f64>(count, values, w, h)
 }
