@@ -8,7 +8,7 @@ import { type LinearProblem, type LinearSpace, problemSize } from '../linear-mod
 import { tuneDelta, type TunedMode } from '../linear-model/mackay.js'
 import { termRows } from '../linear-model/term-rows.js'
 import { weightSpace } from '../linear-model/weight-space.js'
-import type { ResolvedOptions } from '../options/laplace-options.js'
+import type { ResolvedOptions } from '../options/resolved-options.js'
 import { mixture } from '../prediction/mixture.js'
 import { takeRows } from '../tensor/rows.js'
 import { type Gate, gateOf } from '../tuning/gate.js'

@@ -6,11 +6,12 @@ import { calibrateSplit } from '../conformal/split.js'
 import { DataError, OptionError, StateError } from '../errors/errors.js'
 import { flag, knownOptions, oneOf } from '../errors/suggest.js'
 import { hasNumbers } from '../options/likelihood-kinds.js'
+import { whole } from '../options/option-values.js'
 import type { Batch } from '../tensor/batch.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
 import { float64, type Tensor, toFloat64 } from '../tensor/tensor.js'
 import { labelled } from './labelled-terms.js'
-import { CONFORMAL_OPTIONS, type ConformalOptions, seedNumber } from './posterior-options.js'
+import { CONFORMAL_OPTIONS, type ConformalOptions } from './posterior-options.js'
 import type { PosteriorState } from './posterior-state.js'
 import { predictTerms } from './predict.js'
 import type { InputPrograms } from './programs-by-input.js'
@@ -62,7 +63,8 @@ function resolve({ options: { likelihood, seed: own } }: PosteriorState, options
       `Option ${score === undefined ? 'randomised' : 'score'} is for classes; intervals are scored by ` +
         'residuals over standard deviations.', { option: score === undefined ? 'randomised' : 'score', likelihood })
   }
-  return { score: score === undefined ? 'aps' : oneOf('score', score, SET_SCORES), randomised, seed: seedNumber(seed) }
+  return { score: score === undefined ? 'aps' : oneOf('score', score, SET_SCORES), randomised,
+    seed: whole('seed', seed, 0) }
 }
 
 async function heldOutScores(state: PosteriorState, programs: InputPrograms, { x, y }: Batch,

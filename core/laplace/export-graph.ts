@@ -5,9 +5,9 @@ import { knownOptions, oneOf } from '../errors/suggest.js'
 import type { Graph } from '../graph/graph.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { hasLogits } from '../options/likelihood-kinds.js'
+import { whole } from '../options/option-values.js'
 import { type Likelihood, type Link, LINKS, type Precision, PRECISIONS } from '../options/words.js'
 import { GRAPH_OUTPUTS, type GraphOutput, predictionGraph } from '../prediction-graph/prediction-graph.js'
-import { seedNumber, wholeCount } from './posterior-options.js'
 import { noiseOf, type PosteriorState } from './posterior-state.js'
 import { openProbability } from './predictive-intervals.js'
 import { linearChange } from './programs-by-input.js'
@@ -60,12 +60,12 @@ export function exportGraph(state: PosteriorState, options: ExportOptions): Expo
   const link = options.link === undefined ? undefined : oneOf('link', options.link, LINKS)
   const outputs = options.outputs === undefined ? usualOutputs(state) : namedOutputs(state, options.outputs)
   const level = options.level === undefined ? LEVEL : openProbability('level', options.level)
-  const seed = seedNumber(options.seed ?? state.options.seed)
+  const seed = whole('seed', options.seed ?? state.options.seed, 0)
   checkLink(state, outputs, link)
   const graph = predictionGraph({ network, subset: evaluator.subset, posterior: structured, change: linearChange(state),
     answer: choice, likelihood: likelihoodModel(state.options.likelihood), link, sigmaNoise: noiseOf(state),
     trainingVariances, calibration: conformal, level, precision, outputs,
-    draws: { seed, samples: options.samples === undefined ? LINK_SAMPLES : wholeCount('samples', options.samples) } })
+    draws: { seed, samples: options.samples === undefined ? LINK_SAMPLES : whole('samples', options.samples, 1) } })
   const drawn = link === 'mc' || (hasLogits(state.options.likelihood) &&
     outputs.some(name => name === 'aleatoric' || name === 'epistemic'))
   return { graph, outputs, precision, level, link, seed: drawn ? seed : undefined }

@@ -21,7 +21,7 @@ import { type Eigenpairs, eigenpairsOfProducts, leadingEigenpairs,
 import { iteratedVectors, leadingSubspace } from '../linear-model/subspace-iteration.js'
 import { forEachBatch, sliceExamples, takeExamples } from '../network/batches.js'
 import { parameterCount } from '../network/parameter-slot.js'
-import type { FactoredStructure } from '../options/laplace-options.js'
+import type { FactoredStructure } from '../options/posterior-choice.js'
 import { ekfacSum } from '../posterior/ekfac.js'
 import { batchWithin, multiplicationsPerExample } from '../programs/cost.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'

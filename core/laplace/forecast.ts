@@ -13,6 +13,7 @@ import { knownOptions } from '../errors/suggest.js'
 import { termsOf } from '../likelihood/output-layout.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { parameterCount } from '../network/parameter-slot.js'
+import { whole } from '../options/option-values.js'
 import { SMALL_DECOMPOSITIONS } from '../parallel/decompositions.js'
 import { threadsFor } from '../parallel/worker-pool.js'
 import { decompositionBytes, decompositionCost } from '../posterior/factor-eigen.js'
@@ -23,7 +24,6 @@ import { KEPT_NUMBERS } from '../sums/row-reservoir.js'
 import { factoredNeed } from './factored-forecast.js'
 import type { FitTask } from './fit-task.js'
 import { forecastLinearModel, forecastWholeFit } from './low-rank-fit.js'
-import { wholeCount } from './posterior-options.js'
 
 /** What is to be forecast. */
 export interface ForecastRequest {
@@ -140,7 +140,7 @@ function inTurn(stages: readonly (readonly [StageForecast['stage'], Load])[]): S
 }
 
 function countOf(option: string, value: number | undefined): number | undefined {
-  return value === undefined ? undefined : wholeCount(option, value)
+  return value === undefined ? undefined : whole(option, value, 1)
 }
 
 function seconds(multiplications: number, threads = 1): number {

@@ -4,6 +4,7 @@ import { type CalibrationSummary, summarizeCalibration } from '../conformal/cali
 import { flag, knownOptions } from '../errors/suggest.js'
 import { inOwnLayout } from '../likelihood/output-layout.js'
 import { graphDigest } from '../network/digest.js'
+import { givenSettings, PRIOR_CHANGES, type PriorChanges } from '../options/hyperparameters.js'
 import type { Likelihood, Structure, Subset, TuneMethod } from '../options/words.js'
 import { type CurvatureMatrix, curvatureMatrix, precisionOf } from '../posterior/curvature-matrix.js'
 import { logDetRatio } from '../posterior/evidence.js'
@@ -24,8 +25,7 @@ import { type Influence, influence } from './influence.js'
 import { type InputGradients, inputGradients } from './input-gradients.js'
 import { type MeasuredCoverage, measuredCoverage } from './measured-coverage.js'
 import { evidenceAtMode, evidenceOf, logLikelihoodOf } from './posterior-evidence.js'
-import { type CompareOptions, type ConformalOptions, type PredictOptions, PRIOR_CHANGES, type PriorChanges,
-  settingsFrom, type TuneOptions } from './posterior-options.js'
+import type { CompareOptions, ConformalOptions, PredictOptions, TuneOptions } from './posterior-options.js'
 import { checkNoiseChange, noiseCovarianceOf, type PosteriorState, recordOf, sigmaOf,
   withoutScores } from './posterior-state.js'
 import { inputsOf, type InputSummary, parametersOf, type ParameterSummary, type PosteriorSummary, summarizePosterior,
@@ -342,7 +342,7 @@ export class LaplacePosterior {
     checkNoiseChange(this.state, changes)
     // The answer and the scores of rows were those of the old prior.
     return new LaplacePosterior({ ...withoutScores(this.state),
-      structured: this.state.structured.withSettings(settingsFrom(changes)), tuned: 'none', choice: undefined,
+      structured: this.state.structured.withSettings(givenSettings(changes)), tuned: 'none', choice: undefined,
       trainingVariances: undefined, effectiveParameters: undefined })
   }
 

@@ -6,7 +6,7 @@
 import { LaplaceError, OptionError } from '../errors/errors.js'
 import type { Graph } from '../graph/graph.js'
 import { type Network, prepareNetwork } from '../network/network.js'
-import type { ResolvedOptions } from '../options/laplace-options.js'
+import type { ResolvedOptions } from '../options/resolved-options.js'
 import { findHead, type Head, plainLastLayer } from '../passes/head.js'
 import { unscaledNetwork } from '../passes/scaled-head.js'
 import { planTuning } from './tuning-plan.js'

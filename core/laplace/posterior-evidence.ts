@@ -1,10 +1,9 @@
 /** @file The evidence of a posterior: at the network's weights, and at the mode of its linear model. */
 import { likelihoodModel } from '../likelihood/registry.js'
-import type { PosteriorSettings } from '../options/hyperparameters.js'
+import { givenSettings, type PosteriorSettings, type PriorChanges } from '../options/hyperparameters.js'
 import { logDetRatio, logLikelihood } from '../posterior/evidence.js'
 import { priorScatter } from '../posterior/posterior.js'
 import { networkScores } from '../tuning/training-scores.js'
-import { type PriorChanges, settingsFrom } from './posterior-options.js'
 import { checkNoiseChange, noiseOf, type PosteriorState, termCount } from './posterior-state.js'
 import { representable } from './representable.js'
 
@@ -34,7 +33,7 @@ export function logLikelihoodOf(state: PosteriorState, settings: PosteriorSettin
 export function evidenceOf(state: PosteriorState,
   changes: Pick<PriorChanges, 'priorPrecision' | 'sigmaNoise'> = {}): number {
   checkNoiseChange(state, changes)
-  const structured = state.structured.withSettings(settingsFrom(changes))
+  const structured = state.structured.withSettings(givenSettings(changes))
   const fit = logLikelihoodOf(state, structured.settings)
   return representable(fit - 0.5 * (logDetRatio(structured) + structured.scatter()), 'The log evidence')
 }

@@ -7,6 +7,7 @@ import { demand, demandFields, listOf } from '../errors/demand.js'
 import { OptionError } from '../errors/errors.js'
 import { flag, knownOptions } from '../errors/suggest.js'
 import { hasNumbers } from '../options/likelihood-kinds.js'
+import { whole } from '../options/option-values.js'
 import type { Likelihood } from '../options/words.js'
 import { entropy } from '../prediction/decomposition.js'
 import { mixtureQuantile } from '../prediction/mixture-quantiles.js'
@@ -14,7 +15,7 @@ import type { Examples } from '../tensor/examples.js'
 import { randomGenerator } from '../tensor/random.js'
 import { float64, type Tensor } from '../tensor/tensor.js'
 import type { LaplacePosterior } from './laplace-posterior.js'
-import { type PredictOptions, wholeCount } from './posterior-options.js'
+import type { PredictOptions } from './posterior-options.js'
 import type { Prediction } from './prediction.js'
 import { openProbability } from './predictive-intervals.js'
 import type { SampleOptions } from './sampling.js'
@@ -88,7 +89,7 @@ export class Mixture {
   private async drawn(count: number, { seed }: SampleOptions,
     draw: (member: LaplacePosterior, own: number) => Promise<Tensor>): Promise<Tensor> {
     const random = randomGenerator(seed ?? this.members[0].seed)
-    const chosen = Array.from({ length: wholeCount('count', count) }, () => memberAt(this.weights, random.uniform()))
+    const chosen = Array.from({ length: whole('count', count, 1) }, () => memberAt(this.weights, random.uniform()))
     const parts = await Promise.all(this.members.map((member, k) => {
       const own = chosen.filter(other => other === k).length
       return own === 0 ? undefined : draw(member, own)

@@ -1,20 +1,8 @@
 /** @file The options of a fitted posterior's methods. */
 import type { SetScore } from '../conformal/calibration.js'
-import { OptionError } from '../errors/errors.js'
-import { shown } from '../errors/shown.js'
-import type { PosteriorSettings } from '../options/hyperparameters.js'
-import { number, numbers } from '../options/laplace-options.js'
 import type { Link, Predictive, PriorStructure, TuneMethod } from '../options/words.js'
 import type { Examples } from '../tensor/examples.js'
 import type { AdamSchedule } from '../tuning/adam.js'
-
-/** New hyper-parameters. */
-export interface PriorChanges {
-  readonly priorPrecision?: number | ArrayLike<number> | undefined
-  readonly priorMean?: number | ArrayLike<number> | undefined
-  readonly sigmaNoise?: number | undefined
-  readonly temperature?: number | undefined
-}
 
 /** The options of a prediction. */
 export interface PredictOptions {
@@ -77,45 +65,5 @@ export const COMPARE_OPTIONS: readonly (keyof CompareOptions)[] = ['outliers']
 /** The names of the options of `conformalize`. */
 export const CONFORMAL_OPTIONS: readonly (keyof ConformalOptions)[] = ['score', 'randomised', 'seed']
 
-/** The names of the hyper-parameters that `withPrior` takes. */
-export const PRIOR_CHANGES: readonly (keyof PriorChanges)[] = ['priorPrecision', 'priorMean', 'sigmaNoise',
-  'temperature']
-
 /** The names of the options of `tune`. */
 export const TUNE_OPTIONS: readonly (keyof TuneOptions)[] = ['tune', 'priorStructure', 'sigmaNoise', 'schedule']
-
-/**
- * The changes in the form of the settings: only what was given, lists as float64.
- * @throws OptionError BAD_OPTION
- */
-export function settingsFrom(changes: PriorChanges): Partial<PosteriorSettings> {
-  const { priorPrecision, priorMean, sigmaNoise, temperature } = changes
-  return {
-    ...(priorPrecision === undefined ? {} : { priorPrecision: numbers('priorPrecision', priorPrecision) }),
-    ...(priorMean === undefined ? {} : { priorMean: numbers('priorMean', priorMean) }),
-    ...(sigmaNoise === undefined ? {} : { sigmaNoise: number('sigmaNoise', sigmaNoise) }),
-    ...(temperature === undefined ? {} : { temperature: number('temperature', temperature) }),
-  }
-}
-
-/**
- * The value of an option that counts something.
- * @throws OptionError BAD_OPTION unless it is a whole number from 1
- */
-export function wholeCount(option: string, value: number): number {
-  if (Number.isSafeInteger(value) && value > 0) return value
-  throw new OptionError('BAD_OPTION', `Option ${option} must be a whole number from 1; got ${shown(value)}.`, { option,
-    value })
-}
-
-/**
- * The value of an option that seeds draws.
- * @throws OptionError BAD_OPTION unless it is a whole number from 0 to 2^53 - 1
- */
-export function seedNumber(value: number): number {
-  if (Number.isSafeInteger(value) && value >= 0) return value
-  throw new OptionError('BAD_OPTION', `Option seed must be a whole number from 0; got ${shown(value)}.`, {
-    option: 'seed',
-    value,
-  })
-}

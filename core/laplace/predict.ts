@@ -5,9 +5,10 @@ import { OptionError } from '../errors/errors.js'
 import { flag, knownOptions, oneOf } from '../errors/suggest.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { hasLogits } from '../options/likelihood-kinds.js'
+import { whole } from '../options/option-values.js'
 import { LINKS, type Predictive, PREDICTIVES } from '../options/words.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
-import { PREDICT_OPTIONS, type PredictOptions, seedNumber, wholeCount } from './posterior-options.js'
+import { PREDICT_OPTIONS, type PredictOptions } from './posterior-options.js'
 import { noiseOf, type PosteriorState } from './posterior-state.js'
 import { laidOut } from './prediction-layout.js'
 import { predictGlm, type Prediction, type PredictionRequest, predictWithSampledWeights } from './prediction.js'
@@ -40,8 +41,8 @@ export async function predictTerms(state: PosteriorState, programs: InputProgram
     trainingVariances: state.trainingVariances,
     sigmaNoise: noiseOf(state),
     noiseCovariance: state.options.noiseCovariance,
-    seed: seedNumber(options.seed ?? state.options.seed),
-    samples: options.samples === undefined ? undefined : wholeCount('samples', options.samples),
+    seed: whole('seed', options.seed ?? state.options.seed, 0),
+    samples: whole('samples', options.samples, 1),
     joint: flag('joint', options.joint, false),
     covariance: flag('covariance', options.covariance, false),
     uncertainty: flag('uncertainty', options.uncertainty, true),

@@ -3,7 +3,8 @@ import type { WorkOptions } from '../budget/progress.js'
 import { OptionError, StateError } from '../errors/errors.js'
 import { flag, knownOptions, oneOf } from '../errors/suggest.js'
 import { checkCurvature, checkCustom, checkLikelihood, hasLinearModel } from '../options/combinations.js'
-import { checkTuning } from '../options/laplace-options.js'
+import { word } from '../options/option-values.js'
+import { checkTuning } from '../options/tuning-options.js'
 import { PRIOR_STRUCTURES, TUNE_METHODS } from '../options/words.js'
 import { withSharedProducts } from '../parallel/runtime.js'
 import { inFull } from '../tensor/sample-weights.js'
@@ -28,10 +29,9 @@ export async function retune(state: PosteriorState, options: TuneOptions, data: 
       : 'marglik')
     : oneOf('tune', options.tune, TUNE_METHODS)
   flag('sigmaNoise', options.sigmaNoise, false)
-  const priorStructure = options.priorStructure === undefined
-    ? 'scalar'
-    : oneOf('priorStructure', options.priorStructure, PRIOR_STRUCTURES)
-  checkTuning(tune, priorStructure, factored?.of ?? structure, subset, data.validation !== undefined)
+  const priorStructure = word('priorStructure', options.priorStructure, PRIOR_STRUCTURES)
+  checkTuning({ tune, priorStructure, structure: factored?.of ?? structure, subset,
+    hasValidation: data.validation !== undefined })
   checkLikelihood(state.options, { tune })
   checkCustom(likelihood, { tune })
   checkCurvature(curvature, { structure: factored?.of ?? structure, subset: state.options.subsetName }, tune)

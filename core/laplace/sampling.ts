@@ -12,6 +12,7 @@ import { forEachBatch, sliceExamples } from '../network/batches.js'
 import { type Inputs, networkInputs } from '../network/input-rows.js'
 import { lastLayerShape } from '../network/linear-shape.js'
 import { withParameters } from '../network/parameters.js'
+import { whole } from '../options/option-values.js'
 import { type Predictive, PREDICTIVES } from '../options/words.js'
 import { semidefiniteRoot } from '../prediction/monte-carlo.js'
 import { type BatchOptions, batchWithin, positionsAtOnce } from '../programs/cost.js'
@@ -20,7 +21,6 @@ import { exampleCount, type Examples } from '../tensor/examples.js'
 import { randomGenerator } from '../tensor/random.js'
 import { float64, type Tensor, toFloat64 } from '../tensor/tensor.js'
 import { gaussianMean, outputGaussian, type PredictionContext } from './output-gaussian.js'
-import { wholeCount } from './posterior-options.js'
 import type { PosteriorState } from './posterior-state.js'
 import { type InputPrograms, predictionContext } from './programs-by-input.js'
 
@@ -39,7 +39,7 @@ export async function functionalSamples(state: PosteriorState, programs: InputPr
   options: SampleOptions, work: WorkOptions): Promise<Tensor> {
   const predictive = options.predictive === undefined ? 'glm' : oneOf('predictive', options.predictive, PREDICTIVES)
   const context = predictionContext(state, programs, x)
-  const draws = wholeCount('count', count)
+  const draws = whole('count', count, 1)
   const samples = await outputSamples(context, x, draws, options.seed ?? state.options.seed, predictive, work)
   return inOwnLayout(context.evaluator.network, samples, [draws, exampleCount(x)])
 }
@@ -49,7 +49,7 @@ export async function predictiveSamples(state: PosteriorState, programs: InputPr
   options: SampleOptions, work: WorkOptions): Promise<Tensor> {
   const predictive = options.predictive === undefined ? 'glm' : oneOf('predictive', options.predictive, PREDICTIVES)
   const context = predictionContext(state, programs, x)
-  const samples = await outputSamples(context, x, wholeCount('count', count), options.seed ?? state.options.seed,
+  const samples = await outputSamples(context, x, whole('count', count, 1), options.seed ?? state.options.seed,
     predictive, work)
   const [draws, terms, outputs] = samples.shape
   const p = likelihoodModel(state.options.likelihood).inverseLink(toFloat64(samples), draws * terms, outputs)

@@ -1,6 +1,6 @@
 /** @file How the prior will be tuned when a fit is complete. */
 import { hasLinearModel, withoutLinearModel } from '../options/combinations.js'
-import type { ResolvedOptions } from '../options/laplace-options.js'
+import type { ResolvedOptions } from '../options/resolved-options.js'
 import type { TuneMethod } from '../options/words.js'
 
 /** How the prior will be tuned, and a note where that is not what a user may assume. */

@@ -1,10 +1,10 @@
 /** @file The posterior over the weights as tensors: covariance, draws and density. */
 import { checkBytes } from '../budget/memory.js'
 import { ShapeError } from '../errors/errors.js'
+import { whole } from '../options/option-values.js'
 import type { StructuredPosterior } from '../posterior/posterior.js'
 import { randomGenerator } from '../tensor/random.js'
 import { demandTensor, float64, formatShape, type Tensor, toFloat64 } from '../tensor/tensor.js'
-import { wholeCount } from './posterior-options.js'
 
 /** P^-1, P x P. @throws ResourceError OUT_OF_MEMORY */
 export function posteriorCovariance(structured: StructuredPosterior): Tensor {
@@ -17,7 +17,7 @@ export function posteriorCovariance(structured: StructuredPosterior): Tensor {
 
 /** Draws of the weights, count x P. @throws OptionError BAD_OPTION, ResourceError OUT_OF_MEMORY */
 export function weightSamples(structured: StructuredPosterior, count: number, seed: number): Tensor {
-  const rows = wholeCount('count', count)
+  const rows = whole('count', count, 1)
   checkBytes('The sampled weights', 16 * rows * structured.size, 'Draw fewer samples at a time.')
   return float64([rows, structured.size], structured.sample(rows, randomGenerator(seed)))
 }

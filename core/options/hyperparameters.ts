@@ -1,4 +1,5 @@
 /** @file The hyper-parameters of a posterior. */
+import { number, numbers } from './option-values.js'
 
 /** The hyper-parameters of a posterior. */
 export interface PosteriorSettings {
@@ -17,4 +18,30 @@ export const DEFAULT_SETTINGS: PosteriorSettings = { priorPrecision: 1, priorMea
 /** The factor of H in P: 1 / (sigma^2 T). */
 export function hessianFactor({ sigmaNoise, temperature }: PosteriorSettings): number {
   return 1 / (sigmaNoise * sigmaNoise * temperature)
+}
+
+/** New hyper-parameters. */
+export interface PriorChanges {
+  readonly priorPrecision?: number | ArrayLike<number> | undefined
+  readonly priorMean?: number | ArrayLike<number> | undefined
+  readonly sigmaNoise?: number | undefined
+  readonly temperature?: number | undefined
+}
+
+/** The names of the hyper-parameters that `withPrior` takes. */
+export const PRIOR_CHANGES: readonly (keyof PriorChanges)[] = ['priorPrecision', 'priorMean', 'sigmaNoise',
+  'temperature']
+
+/**
+ * The changes in the form of the settings: only what was given, lists as float64.
+ * @throws OptionError BAD_OPTION
+ */
+export function givenSettings(changes: PriorChanges): Partial<PosteriorSettings> {
+  const { priorPrecision, priorMean, sigmaNoise, temperature } = changes
+  return {
+    ...(priorPrecision === undefined ? {} : { priorPrecision: numbers('priorPrecision', priorPrecision) }),
+    ...(priorMean === undefined ? {} : { priorMean: numbers('priorMean', priorMean) }),
+    ...(sigmaNoise === undefined ? {} : { sigmaNoise: number('sigmaNoise', sigmaNoise) }),
+    ...(temperature === undefined ? {} : { temperature: number('temperature', temperature) }),
+  }
 }

@@ -4,7 +4,7 @@
  */
 import type { Engine } from '../engine/engine.js'
 import type { LikelihoodForm } from '../likelihood/registry.js'
-import type { ResolvedOptions } from '../options/laplace-options.js'
+import type { ResolvedOptions } from '../options/resolved-options.js'
 import type { Likelihood } from '../options/words.js'
 import { engineShare } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'

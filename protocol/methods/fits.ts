@@ -4,7 +4,7 @@ import type { FitWork } from '../../core/laplace/fit-work.js'
 import type { ForecastRequest } from '../../core/laplace/forecast.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import { type Laplace, laplace } from '../../core/laplace/laplace.js'
-import type { LaplaceOptions } from '../../core/options/laplace-options.js'
+import { LAPLACE_OPTIONS, type LaplaceOptions } from '../../core/options/laplace-options.js'
 import { readPartialFit, writePartialFit } from '../../core/storage/partial-fit-file.js'
 import { chunkDigest } from '../../core/sums/chunks.js'
 import { mergePartials as merge, type PartialFit, REPEATS, subtractPartialFit } from '../../core/sums/partial-fit.js'
@@ -20,43 +20,7 @@ import { modelFrom } from './networks.js'
 import { briefSummary, summaryToWire } from './posterior-summary.js'
 
 /** The options of a fit on the wire; validation data travel beside them. */
-const FIT_OPTIONS = [
-  'likelihood',
-  'subset',
-  'subnetwork',
-  'structure',
-  'blocks',
-  'rank',
-  'nSubset',
-  'independentOutputs',
-  'nystroem',
-  'curvature',
-  'draws',
-  'kfacApprox',
-  'priorPrecision',
-  'priorMean',
-  'sigmaNoise',
-  'temperature',
-  'roots',
-  'labelSmoothing',
-  'classWeight',
-  'priorStructure',
-  'tune',
-  'calibrate',
-  'seed',
-  'engine',
-  'precision',
-  'threads',
-  'input',
-  'output',
-  'lastLayerName',
-  'parameters',
-  'freeze',
-  'positions',
-  'classAxis',
-  'batchSize',
-  'memoryLimit',
-] as const
+const FIT_OPTIONS = LAPLACE_OPTIONS.filter(option => option !== 'validation')
 
 /** What a fit to so many rows will take, before anything is computed. */
 export const forecast: Method = async (params, _context, state) => {

@@ -14,7 +14,8 @@ import { predict } from '../../../cli/commands/predict.js'
 import type { LaplaceError } from '../../../core/errors/errors.js'
 import { inLanguage, OPTION_NAMES } from '../../../core/errors/option-names.js'
 import { CONFORMAL_OPTIONS, PREDICT_OPTIONS, TUNE_OPTIONS } from '../../../core/laplace/posterior-options.js'
-import { type LaplaceOptions, resolveOptions } from '../../../core/options/laplace-options.js'
+import type { LaplaceOptions } from '../../../core/options/laplace-options.js'
+import { resolveOptions } from '../../../core/options/resolved-options.js'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { BATCH, GraphBuilder, laplace, tensor } from '../../../core/index.js'
 import { planAllRows } from '../../../core/laplace/all-rows-fit.js'
-import { resolveOptions } from '../../../core/options/laplace-options.js'
+import { resolveOptions } from '../../../core/options/resolved-options.js'
 import type { Evaluator } from '../../../core/programs/evaluator.js'
 import { randomGenerator } from '../../../core/tensor/random.js'
 
