@@ -105,7 +105,7 @@ function zeroTargets(outputs: number): TargetAgreement {
  * @param weights how often each row counts; once by default
  */
 export function addAgreement(agreement: Agreement, f: RealArray, y: Float64Array, examples: number,
-  weights = new Float64Array(examples).fill(1)): Agreement {
+  weights: Float64Array = new Float64Array(examples).fill(1)): Agreement {
   const total = weights.reduce((sum, weight) => sum + weight, 0)
   if (total === 0) return agreement
   switch (agreement.kind) {

@@ -2,8 +2,9 @@
 import { addCurvature } from '../curvature/accumulate.js'
 import type { RealArray } from '../kernels/plain.js'
 import { mergeAgreements } from '../likelihood/agreement.js'
+import type { FitKind, FitSums, LabelledBatch } from '../parallel/batch-sums.js'
 import type { WorkerPool } from '../parallel/worker-pool.js'
-import type { FitKind, FitSums, LabelledBatch, Worker } from '../parallel/worker.js'
+import type { Worker } from '../parallel/worker.js'
 
 /** Batches that may wait for one worker. */
 const WAITING = 2

@@ -2,8 +2,8 @@
 import { parentPort } from 'node:worker_threads'
 import { curvatureArrays } from '../../core/curvature/accumulate.js'
 import { InternalError, LaplaceError } from '../../core/errors/errors.js'
-import { type DisposableWorker, type FitSums, type Worker, workerFrom,
-  type WorkerSetup } from '../../core/parallel/worker.js'
+import type { FitSums } from '../../core/parallel/batch-sums.js'
+import { type DisposableWorker, type Worker, workerFrom, type WorkerSetup } from '../../core/parallel/worker.js'
 import type { FactorEigen } from '../../core/posterior/factor-eigen.js'
 import type { PosteriorParts } from '../../core/posterior/posterior-parts.js'
 import { chooseEngine } from './choose-engine.js'
