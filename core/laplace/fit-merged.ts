@@ -7,7 +7,7 @@ import { hasLogits } from '../options/likelihood-kinds.js'
 import { demandPartialFit, keyDifference, type PartialFit } from '../sums/partial-fit.js'
 import type { Batch } from '../tensor/batch.js'
 import { inFull } from '../tensor/sample-weights.js'
-import { finishFit } from './fit-stream.js'
+import { finishFit } from './finish-fit.js'
 import { type FitTask, partialKey, settle, taskOfKey, withColumns } from './fit-task.js'
 import { heldOutRows } from './held-out-rows.js'
 import type { PosteriorState } from './posterior-state.js'
@@ -32,10 +32,10 @@ export async function fitMerged(prepared: FitTask, partial: PartialFit, rows: Ba
   }
   if (validation !== undefined) heldOutRows(validation, task.evaluator, options.likelihood)
   const settled = data === undefined ? task : settle(task, data.x, data.y)
-  if (plan.tune === 'none' || !needsRows(task)) return finishFit(settled, partial, undefined, notes, validation, work)
+  if (plan.tune === 'none' || !needsRows(task)) return finishFit(settled, partial, { notes, heldOut: validation }, work)
   if (data !== undefined) {
     const untuned: FitTask = { ...settled, plan: { ...plan, tune: 'none' } }
-    const state = await finishFit(untuned, partial, undefined, notes, undefined, work)
+    const state = await finishFit(untuned, partial, { notes }, work)
     const request = { tune: plan.tune, priorStructure: options.priorStructure, tuneNoise: options.tuneNoise }
     return tunePosterior(state, request, { data, validation }, work)
   }
@@ -49,10 +49,10 @@ export async function fitMerged(prepared: FitTask, partial: PartialFit, rows: Ba
     const note =
       "The prior precision was chosen by 'grid', because 'validated' also goes over the training data: give them to " +
       'fitMerged.'
-    return finishFit({ ...task, plan: { tune: 'grid', chosen: false, note } }, partial, undefined, notes, validation,
+    return finishFit({ ...task, plan: { tune: 'grid', chosen: false, note } }, partial, { notes, heldOut: validation },
       work)
   }
-  return finishFit({ ...task, plan: withoutRows(task) }, partial, undefined, notes, undefined, work)
+  return finishFit({ ...task, plan: withoutRows(task) }, partial, { notes }, work)
 }
 
 /**

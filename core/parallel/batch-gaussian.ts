@@ -1,5 +1,4 @@
 /** @file The Gaussian over a batch's outputs, under a posterior over all weights. */
-
 import { seedRange } from '../curvature/jacobian.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import { termsOf } from '../likelihood/output-layout.js'

@@ -1,5 +1,4 @@
 /** @file What a batch adds to the sums of a fit: its loss, its agreement, its curvature. */
-
 import { accumulateCurvature, zeroCurvature } from '../curvature/accumulate.js'
 import { rowAdder } from '../curvature/blocks.js'
 import type { Curvature } from '../curvature/curvature.js'

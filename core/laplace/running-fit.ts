@@ -1,0 +1,229 @@
+/**
+ * @file What a fit does with rows as they come: sums them, keeps them for what goes over them more than once, or both.
+ */
+import { formatBytes } from '../budget/memory.js'
+import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
+import { DataError, NumericalError, ResourceError } from '../errors/errors.js'
+import { checkLabels } from '../likelihood/labels.js'
+import { leftOutNote } from '../likelihood/position-labels.js'
+import { likelihoodModel } from '../likelihood/registry.js'
+import { networkInputs } from '../network/input-rows.js'
+import type { FactoredStructure } from '../options/posterior-choice.js'
+import type { Batch } from '../tensor/batch.js'
+import { exampleCount, type Examples, examplesBytes } from '../tensor/examples.js'
+import type { Tensor } from '../tensor/tensor.js'
+import { accumulationFor } from './accumulation-for.js'
+import { factoredCurvature } from './factored-curvature.js'
+import { finishFit } from './finish-fit.js'
+import type { FitTask, LinearTask } from './fit-task.js'
+import { priorFromLinearModel, type RegressionNoise, regressionNoise } from './gate-fit.js'
+import { sumsHessian } from './hessian-eigenpairs.js'
+import { rowsOf } from './kept-rows.js'
+import { fitLowRank, forecastLinearModel, tooLarge } from './low-rank-fit.js'
+import { fitWithNoiseCovariance } from './noise-covariance-fit.js'
+import type { PosteriorState } from './posterior-state.js'
+
+/** A fit that has its programs. */
+export interface RunningFit {
+  /** Whether rows are kept, and not only summed: their weights must then be whole numbers. */
+  readonly keepsRows: boolean
+  /** @param weights how often each row counts, of a fit that does not keep them */
+  add(x: Examples, y: Tensor, work: WorkOptions, weights?: Float64Array): Promise<number>
+  /** How many examples there are. */
+  examples(): number
+  /** @param heldOut rows that the network has not seen, where there are any */
+  finish(heldOut: Batch | undefined, work: WorkOptions): Promise<PosteriorState>
+}
+
+/** Rows are kept for the linear model over all weights where it is possible, else they are summed at once. */
+export function startFit(task: FitTask, notes: string[] = []): RunningFit {
+  if (task.options.tuneCovariance) return covarianceFit(task, notes)
+  if (task.options.factored !== undefined) return factoredFit(task, task.options.factored, notes)
+  if ('evaluator' in task.linear) {
+    return task.options.linearModel === 'none' ? summedWithNoise(task, task.linear) : keptRows(task, task.linear, notes)
+  }
+  return startSums(task, notes)
+}
+
+/** Keeps the rows, which each covariance of the noises is fitted to. */
+function covarianceFit(task: FitTask, notes: string[]): RunningFit {
+  const kept: Batch[] = []
+  let [examples, bytes] = [0, 0]
+  return {
+    keepsRows: true,
+    async add(x, y) {
+      bytes += examplesBytes(x)
+      if (bytes > task.options.memoryLimit / 4) throw tooManyRows('full', task.options.memoryLimit)
+      checkLabels(y, task.options.likelihood, exampleCount(x), task.network)
+      kept.push({ x, y })
+      examples += exampleCount(x)
+      return examples
+    },
+    examples: () => examples,
+    finish: (_heldOut, work) =>
+      fitWithNoiseCovariance(task, kept, async (own, rows, quiet) => {
+        const fit = startFit(own, [...notes])
+        for (const { x, y } of rows) await fit.add(x, y, quiet)
+        return fit.finish(undefined, quiet)
+      }, work),
+  }
+}
+
+/** Rows are kept beside the sums where the prior of all weights comes from their linear model. */
+function startSums(task: FitTask, notes: string[]): RunningFit {
+  return task.plan.tune === 'auto' && task.options.subset === 'all'
+    ? summedAndKept(task, notes)
+    : summedRows(task, notes)
+}
+
+/** Sums loss and diagonal, and keeps the rows for a curvature that is known by some of its own. */
+function factoredFit(task: FitTask, wanted: FactoredStructure, notes: string[]): RunningFit {
+  const { options } = task
+  const summed = { ...task, options: sumsHessian(task) ? { ...options, structure: 'full' as const } : options }
+  const accumulation = accumulationFor(summed, false, notes)
+  const kept: Batch[] = []
+  let [examples, bytes] = [0, 0]
+  return {
+    keepsRows: true,
+    async add(x, y, work) {
+      bytes += examplesBytes(x)
+      if (bytes > task.options.memoryLimit / 4) throw tooManyRows(wanted.of, task.options.memoryLimit)
+      examples = await accumulation.add(x, y, work)
+      kept.push({ x, y })
+      return examples
+    },
+    examples: () => examples,
+    finish: async (heldOut, work) => {
+      const sums = await accumulation.sums()
+      if (sums.examples === 0) throw new DataError('EMPTY_DATA', 'There are no examples to fit to.')
+      const curvature = await factoredCurvature(task, wanted, rowsOf(kept, task, task.options.likelihood),
+        sums.curvature, work)
+      return finishFit(task, { ...sums, curvature }, { notes, heldOut }, work)
+    },
+  }
+}
+
+function tooManyRows(structure: string, limit: number): ResourceError {
+  return new ResourceError('OUT_OF_MEMORY',
+    `Structure '${structure}' goes over the rows more than once, and they need more than a quarter of the limit of `
+      + `${formatBytes(limit)} (option memoryLimit). Raise it, or use structure 'kron' or 'diag'.`, { limit })
+}
+
+/** Sums the curvature of all weights, and keeps the rows for their linear model, which gives the prior. */
+function summedAndKept(task: FitTask, notes: string[]): RunningFit {
+  const untuned: FitTask = { ...task, plan: { tune: 'none', chosen: true } }
+  const sums = summedRows(untuned, notes)
+  const kept: Batch[] = []
+  return {
+    keepsRows: true,
+    async add(x, y, work) {
+      const examples = await sums.add(x, y, work)
+      kept.push({ x, y })
+      return examples
+    },
+    examples: sums.examples,
+    finish: async (heldOut, work) =>
+      priorFromLinearModel(await sums.finish(heldOut, work), rowsOf(kept, task, task.options.likelihood), work),
+  }
+}
+
+/**
+ * Sums the curvature of the last layer of a regression, and keeps rows while they are few: all weights say its noise.
+ */
+function summedWithNoise(task: FitTask, linear: LinearTask): RunningFit {
+  const { options } = task
+  let kept: Batch[] | undefined = []
+  let bytes = 0
+  const noise = async (work: WorkOptions): Promise<RegressionNoise | undefined> =>
+    kept === undefined || kept.length === 0
+      ? undefined
+      : regressionNoise(linear.evaluator, options, rowsOf(kept, linear, options.likelihood), work)
+  const sums = summedRows(task, [], noise)
+  return {
+    keepsRows: true,
+    async add(x, y, work) {
+      const examples = await sums.add(x, y, work)
+      bytes += examplesBytes(x)
+      kept = bytes > options.memoryLimit / 8 ? undefined : kept?.concat({ x, y })
+      return examples
+    },
+    examples: sums.examples,
+    finish: sums.finish,
+  }
+}
+
+/** Sums the curvature, batch by batch; `noise` is what all weights say of a regression's. */
+function summedRows(task: FitTask, notes: string[],
+  noise?: (work: WorkOptions) => Promise<RegressionNoise | undefined>): RunningFit {
+  const keepFeatures = task.plan.tune === 'linearized' ||
+    ((task.plan.tune === 'auto' || task.plan.tune === 'validated') && task.options.subset === 'last_layer')
+  const accumulation = accumulationFor(task, keepFeatures, notes)
+  let examples = 0
+  return {
+    keepsRows: keepFeatures,
+    add: async (x, y, work, weights) => (examples = await accumulation.add(x, y, work, weights)),
+    examples: () => examples,
+    finish: async (heldOut, work) => {
+      const [sums, data] = [await accumulation.sums(), await accumulation.linearData()]
+      return finishFit(task, sums, { linear: data, notes, heldOut, noise: await noise?.(work) }, work)
+    },
+  }
+}
+
+/**
+ * Keeps the rows until all are there: only then is it known whether the linear model is small enough. Rows beyond a
+ * part of the memory limit are summed instead.
+ */
+function keptRows(task: FitTask, linear: LinearTask, notes: string[]): RunningFit {
+  let kept: Batch[] = []
+  let [examples, bytes] = [0, 0]
+  let summed: RunningFit | undefined
+  const { evaluator, options } = { ...task, evaluator: linear.evaluator }
+  const giveUp = async (reason: string, work: WorkOptions): Promise<RunningFit> => {
+    notes.push(reason)
+    const alone = task.fallback()
+    const fallback = alone === undefined ? startSums(task, notes) : startFit(alone, notes)
+    for (const { x, y } of kept) await fallback.add(x, y, work)
+    kept = []
+    return fallback
+  }
+  return {
+    keepsRows: true,
+    async add(x, y, work) {
+      if (summed !== undefined) return summed.add(x, y, work)
+      throwIfCancelled(work.signal)
+      const { network } = evaluator
+      const note = (sentence: string | undefined): void => {
+        if (sentence !== undefined && !notes.includes(sentence)) notes.push(sentence)
+      }
+      const rows = networkInputs(x, network, evaluator.precision, note)
+      const { values } = checkLabels(y, options.likelihood, exampleCount(x), network)
+      note(leftOutNote(values, network, likelihoodModel(options.likelihood).targetWidth(network.outputs)))
+      kept.push({ x, y })
+      examples += exampleCount(x)
+      bytes += [...rows.values()].reduce((sum, { data }) => sum + data.byteLength, 0)
+      if (bytes > options.memoryLimit / 8 && options.linearModel !== 'required') {
+        summed = await giveUp('There are more rows than can be kept for the linear model over all weights.', work)
+      }
+      return examples
+    },
+    examples: () => examples,
+    async finish(heldOut, work) {
+      if (summed !== undefined) return summed.finish(heldOut, work)
+      if (examples === 0) throw new DataError('EMPTY_DATA', 'There are no examples to fit to.')
+      const forecast = forecastLinearModel(evaluator, options, examples)
+      if (forecast === undefined) {
+        return (await giveUp(tooLarge(evaluator, options, examples), work)).finish(heldOut, work)
+      }
+      try {
+        const rows = rowsOf(kept, linear, options.likelihood)
+        return await fitLowRank(task, linear, rows, { forecast, heldOut, notes }, work)
+      } catch (error) {
+        if (!(error instanceof NumericalError) || options.linearModel === 'required') throw error
+        // The default never ends in an error on data that a last layer can be fitted to.
+        const reason = `The linear model over all weights failed: ${error.message}`
+        return (await giveUp(reason, work)).finish(heldOut, work)
+      }
+    },
+  }
+}
