@@ -10,6 +10,7 @@ import type { StructuredPosterior } from '../posterior/posterior.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { FitRecord, SavedPosterior } from '../storage/posterior-file.js'
 import { float64, type Tensor } from '../tensor/tensor.js'
+import type { TrainingScores } from '../tuning/training-scores.js'
 
 /** All that a posterior is made of. */
 export interface PosteriorState extends FitRecord {
@@ -138,4 +139,9 @@ export function withoutScores(state: PosteriorState): PosteriorState {
     : [...state.notes, 'The calibration of intervals and sets belonged to the old prior; conformalize again.']
   return { ...state, training: training === undefined ? undefined : { ...training, posterior: undefined },
     leftOut: undefined, conformal: undefined, notes }
+}
+
+/** The state with the posterior's scores on its rows. */
+export function withScores(state: PosteriorState, posterior: TrainingScores | undefined): PosteriorState {
+  return state.training === undefined ? state : { ...state, training: { ...state.training, posterior } }
 }

@@ -3,6 +3,7 @@ import type { WorkOptions } from '../budget/progress.js'
 import type { LowRankModel } from '../curvature/curvature.js'
 import type { LinearProblem } from '../linear-model/linear-problem.js'
 import { type OutputFamily, outputFamily, type OutputModel } from '../linear-model/regression-model.js'
+import { negativeLogNormal } from '../metrics/nll.js'
 import type { ResolvedOptions } from '../options/resolved-options.js'
 import type { Answer } from '../prediction/answer.js'
 import { geometricMean } from '../tensor/means.js'
@@ -159,7 +160,7 @@ function leaveOneOutGaussianNll({ labels, examples, outputs }: LinearProblem, mo
   let sum = 0
   models.forEach(({ leftOut, sigma }, c) => {
     for (let n = 0; n < examples; n++) {
-      sum += gaussian(labels[n * outputs + c] - leftOut.f[n], leftOut.variance[n] + sigma * sigma)
+      sum += negativeLogNormal((labels[n * outputs + c] - leftOut.f[n]) ** 2, leftOut.variance[n] + sigma * sigma)
     }
   })
   return sum / (examples * outputs)
@@ -168,10 +169,6 @@ function leaveOneOutGaussianNll({ labels, examples, outputs }: LinearProblem, mo
 /** The network alone on its training rows, with the tuned noise. */
 function gaussianNllOf({ labels, f, outputs }: LinearProblem, models: readonly OutputModel[]): number {
   let sum = 0
-  for (let i = 0; i < f.length; i++) sum += gaussian(labels[i] - f[i], models[i % outputs].sigma ** 2)
+  for (let i = 0; i < f.length; i++) sum += negativeLogNormal((labels[i] - f[i]) ** 2, models[i % outputs].sigma ** 2)
   return sum / f.length
-}
-
-function gaussian(residual: number, variance: number): number {
-  return 0.5 * (Math.log(2 * Math.PI * variance) + residual * residual / variance)
 }

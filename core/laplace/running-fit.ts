@@ -16,12 +16,13 @@ import { accumulationFor } from './accumulation-for.js'
 import { factoredCurvature } from './factored-curvature.js'
 import { finishFit } from './finish-fit.js'
 import type { FitTask, LinearTask } from './fit-task.js'
-import { priorFromLinearModel, type RegressionNoise, regressionNoise } from './gate-fit.js'
 import { sumsHessian } from './hessian-eigenpairs.js'
 import { rowsOf } from './kept-rows.js'
+import { type RegressionNoise, regressionNoise } from './last-layer-noise.js'
 import { fitLowRank, forecastLinearModel, tooLarge } from './low-rank-fit.js'
 import { fitWithNoiseCovariance } from './noise-covariance-fit.js'
 import type { PosteriorState } from './posterior-state.js'
+import { priorFromLinearModel } from './prior-from-linear-model.js'
 
 /** A fit that has its programs. */
 export interface RunningFit {

@@ -31,6 +31,11 @@ export function bernoulliNll(p: Float64Array, y: Float64Array, outputs: number):
   return sum / (y.length / outputs)
 }
 
+/** -log N of a residual with that square. */
+export function negativeLogNormal(square: number, variance: number): number {
+  return 0.5 * (Math.log(2 * Math.PI * variance) + square / variance)
+}
+
 /**
  * Mean over all entries of -log N(y; mean, variance).
  * @param variance predictive variances, noise included
@@ -38,7 +43,7 @@ export function bernoulliNll(p: Float64Array, y: Float64Array, outputs: number):
 export function gaussianNll(mean: Float64Array, variance: Float64Array, y: Float64Array): number {
   let sum = 0
   for (let i = 0; i < y.length; i++) {
-    sum += 0.5 * (LOG_2PI + Math.log(variance[i]) + (y[i] - mean[i]) ** 2 / variance[i])
+    sum += negativeLogNormal((y[i] - mean[i]) ** 2, variance[i])
   }
   return sum / y.length
 }

@@ -3,6 +3,7 @@ import type { Agreement } from '../likelihood/agreement.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { accuracy } from '../metrics/accuracy.js'
 import { bernoulliDecisions, categoricalDecisions } from '../metrics/decisions.js'
+import { gaussianNll, negativeLogNormal } from '../metrics/nll.js'
 import { rmse } from '../metrics/rmse.js'
 import { meanNll } from './gate.js'
 
@@ -53,9 +54,7 @@ export function classScores(likelihood: LikelihoodModel, p: Float64Array, labels
 
 /** Scores of Gaussian predictions: means and variances with noise, N x C. */
 export function targetScores(mean: Float64Array, variance: Float64Array, labels: Float64Array): TargetScores {
-  let nll = 0
-  for (let i = 0; i < labels.length; i++) nll += gaussianNll((labels[i] - mean[i]) ** 2, variance[i]) / labels.length
-  return { nll, rmse: rmse(mean, labels) }
+  return { nll: gaussianNll(mean, variance, labels), rmse: rmse(mean, labels) }
 }
 
 /**
@@ -80,13 +79,8 @@ export function networkScores(agreement: Agreement, loss: number, noise: Float64
       const squares = residuals.reduce((sum, value) => sum + value, 0)
       const nll = likelihood?.observation !== undefined
         ? (loss - likelihood.logNormaliser(1, examples, noise.length)) / (examples * outputs)
-        : residuals.reduce((sum, value, c) => sum + gaussianNll(value / examples, noise[c] ** 2), 0) / outputs
+        : residuals.reduce((sum, value, c) => sum + negativeLogNormal(value / examples, noise[c] ** 2), 0) / outputs
       return { nll, rmse: Math.sqrt(squares / (examples * outputs)) }
     }
   }
-}
-
-/** -log N of a residual with that square. */
-function gaussianNll(square: number, variance: number): number {
-  return 0.5 * (Math.log(2 * Math.PI * variance) + square / variance)
 }

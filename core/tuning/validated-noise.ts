@@ -3,6 +3,7 @@
  * the mean is the linear model's. Few rows say little of a variance, so that the evidence of the training rows stays
  * the prior of both: normal in the logarithms, centred at what it says.
  */
+import { negativeLogNormal } from '../metrics/nll.js'
 import { type Gain, gainOf, isGain } from './gain.js'
 import { steppedDelta } from './validated.js'
 
@@ -126,6 +127,6 @@ function rowLosses({ labels, f, examples, outputs }: HeldOutTargets, output: num
     const at = n * outputs + output
     const residual = labels[at] - (1 - weight) * f[at] - weight * rows.f[n]
     const variance = rows.variance[n] + sigma * sigma
-    return 0.5 * (Math.log(2 * Math.PI * variance) + residual * residual / variance)
+    return negativeLogNormal(residual * residual, variance)
   })
 }
