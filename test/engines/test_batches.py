@@ -29,6 +29,7 @@ from conftest import (
     posterior,
 )
 from polylaplace import DataError, OptionError, StateError, merge
+from polylaplace._options import TUNE_METHODS
 from polylaplace.distributed import fit_batches, predict_batches
 
 
@@ -207,3 +208,34 @@ def test_predictions_are_columns() -> None:
     assert list(frame_.columns) == [*NAMES, "y", "p_mean", "p_sd", "p_predictive_sd"]
     with pytest.raises(OptionError, match="no column 'e'"):
         list(predict_batches(la, table, features=["a", "b", "c", "e"]))
+
+
+def test_what_cannot_be_is_refused_before_the_first_row() -> None:
+    def never() -> Any:
+        raise AssertionError("rows were read")
+        yield
+
+    x, y = data("classification")
+    for options, words in (
+        ({"tune": "margliik"}, "tune must be one of .*Did you mean 'marglik'"),
+        ({"tune": "validated"}, r"give validation=\(X, y\)"),
+        ({"tune": "gridsearch"}, r"give validation=\(X, y\)"),
+        ({"tune": "grid", "validation": x}, r"validation must be held-out rows \(X, y\)"),
+        ({"validation": (x, y)}, "validation goes with a way of tuning"),
+        ({"tune_sigma_noise": True}, "tune_sigma_noise goes with a way of tuning"),
+        ({"chunk_rows": -1}, "chunk_rows must be a whole number above 0; got -1"),
+        ({"chunk_rows": "all"}, "chunk_rows must be a whole number"),
+        ({"sample_bytes": 0}, "sample_bytes must be a whole number above 0"),
+        ({"threads": 0}, "threads must be a whole number above 0"),
+        ({"seed": -1}, "seed must be a whole number from 0"),
+        ({"checkpoint": 3}, "checkpoint must be text or a path"),
+        ({"deterministic": "yes"}, "deterministic must be True or False"),
+    ):
+        with pytest.raises(OptionError, match=words):
+            fit_batches(posterior("classification"), never(), label="y", **options)
+
+
+def test_the_words_of_tuning_are_those_of_the_server() -> None:
+    x, y = data("classification")
+    with pytest.raises(OptionError, match=f"must be one of {', '.join(TUNE_METHODS)}; got"):
+        posterior("classification").fit(x, y).optimize_prior_precision(method="nothing")

@@ -172,6 +172,32 @@ def test_predictions_are_columns(cluster: Client) -> None:
         predict_dask(la, table.assign(mean=1.0), features=NAMES)
 
 
+def test_arrays_whose_chunks_have_unknown_lengths(cluster: Client) -> None:
+    x, y = data("classification")
+    table = dask.dataframe.from_pandas(frame("classification"), npartitions=4)
+    array, labels = table[NAMES].values, table["y"].values
+    la = fit_dask(posterior("classification"), array, labels)
+    check_equal(la, "classification", "last_layer", "kron")
+    np.testing.assert_allclose(predict_dask(la, array)["mean_1"].compute(), la.predict(x).mean[:, 1], rtol=1e-10)
+    # Most blocks are empty, the first among them.
+    kept = x[:, 0] > np.sort(x[:, 0])[-3]
+    few = predict_dask(la, array[array[:, 0] > np.sort(x[:, 0])[-3]])["mean_1"].compute()
+    np.testing.assert_allclose(few, la.predict(x[kept]).mean[:, 1], rtol=1e-10)
+    with pytest.raises(DataError, match="no rows to predict for"):
+        predict_dask(la, array[array[:, 0] > 1e9])
+    with pytest.raises(ShapeError, match=r"4 and 2 blocks of rows, .*compute_chunk_sizes\(\)"):
+        fit_dask(posterior("classification"), array, dask.array.from_array(y, chunks=150))
+
+
+def test_bags_of_bare_rows_are_predicted(cluster: Client) -> None:
+    x, y = data("regression")
+    la = posterior("regression").fit(x, y)
+    answers = predict_dask(la, dask.bag.from_sequence(list(x), npartitions=3)).compute()
+    np.testing.assert_allclose([row["mean"] for row in answers], la.predict(x).mean[:, 0], rtol=1e-10)
+    with pytest.raises(DataError, match=r"several shapes: \[\(2,\), \(4,\)\]"):
+        fit_dask(posterior("regression"), dask.bag.from_sequence([(x[0], 0.0), (x[1, :2], 1.0)], npartitions=1))
+
+
 def test_errors_of_predictions_name_the_partition(cluster: Client) -> None:
     x, y = data("regression")
     la = posterior("regression").fit(x, y)
@@ -201,6 +227,14 @@ def test_what_cannot_be_is_refused_at_the_start(cluster: Client, monkeypatch: py
     with pytest.raises(OptionError, match="name of a column"):
         fit_dask(posterior("classification"), table, label="y", sample_weight=COUNTS)
     x, y = data("classification")
+    with pytest.raises(OptionError, match="y is a ndarray; .*dask.array.from_array"):
+        fit_dask(posterior("classification"), dask.array.from_array(x), y)
+    with pytest.raises(OptionError, match="name the column of the labels"):
+        fit_dask(posterior("classification"), table[NAMES], table["y"])
+    with pytest.raises(OptionError, match=r"delayed value.*dask\.dataframe\.from_delayed"):
+        fit_dask(posterior("classification"), dask.delayed(frame)("classification"), label="y")
+    with pytest.raises(DataError, match="A batch is a Series"):
+        fit_dask(posterior("classification"), table["a"], label="y")
     for engine, kind in ((fit_dask, "dask.array"), (fit_ray, "ray.data"), (fit_spark, "Spark")):
         with pytest.raises(OptionError, match=f"must be a .*{kind}.*; got ndarray"):
             engine(posterior("classification"), x)

@@ -66,8 +66,13 @@ def test_a_fitted_network_is_taken_as_it_is(iris: Any) -> None:
     network = MLPClassifier(**SMALL).fit(x, y)
     model = LaplaceClassifier(network).fit(x, y)
     assert model.network_ is network
-    with pytest.raises(DataError, match="not trained on"):
+    with pytest.raises(DataError, match=r"not trained on: \['other'\]. Its classes are 'setosa', 'versicolor', "):
         LaplaceClassifier(network).fit(x, np.where(y == "setosa", "other", y))
+    missing = np.where(np.arange(150) == 7, None, y.astype(object))
+    with pytest.raises(DataError, match="y must hold labels of one kind; got NoneType and str"):
+        LaplaceClassifier(network).fit(x, missing)
+    with pytest.raises(DataError, match="X is a masked array, and 12 of its entries are masked"):
+        LaplaceClassifier(network).fit(np.ma.masked_greater(x, np.sort(x.ravel())[-13]), y)
 
 
 def test_two_classes(iris: Any) -> None:

@@ -21,6 +21,7 @@ from polylaplace import (
     load,
 )
 from polylaplace._data import batches, fresh_seed, is_array_like, to_array
+from polylaplace._examples import to_examples
 from polylaplace._models import network_params
 from polylaplace._torch_models import torch_layers
 
@@ -86,12 +87,47 @@ def test_data_frames() -> None:
         ([1j], "complex"),
         ([[1], [1, 2]], "array of numbers"),
         (np.array(["2020-01-01"], dtype="M8[D]"), "dates"),
-        (object(), "not numbers"),
+        (object(), "got object. Of a DataLoader"),
+        ([object()], "not numbers"),
+        (["1.5", "2"], r"numbers as text.*astype\(float\)"),
+        (np.ma.masked_greater([1.0, 2.0, 3.0], 1.5), r"2 of its entries are masked.*X\.filled"),
     ],
 )
 def test_what_is_not_an_array_is_a_sentence(value: Any, what: str) -> None:
     with pytest.raises(DataError, match=what):
         to_array(value, "X")
+
+
+def test_missing_values_and_unnamed_columns_of_data_frames() -> None:
+    pandas = pytest.importorskip("pandas")
+    nullable = pandas.DataFrame({"a": pandas.array([1, None], dtype="Int64"), "b": ["u", "v"]})
+    np.testing.assert_array_equal(to_array(nullable[["a"]], "x"), [[1], [np.nan]])
+    with pytest.raises(DataError, match=r"x holds text \('u'\) in column 'b'"):
+        to_array(nullable, "x")
+    unnamed = pandas.DataFrame(np.arange(6.0).reshape(2, 3))
+    assert to_examples(unnamed, "X").arrays[0].columns is None
+    assert to_examples(unnamed[[2, 1]], "X").arrays[0].columns == ("2", "1")
+    with pytest.raises(DataError, match=r"in the order 2, 0, 1\. Put them .*X\.to_numpy\(\)"):
+        to_examples(unnamed[[2, 0, 1]], "X")
+    np.testing.assert_array_equal(to_array(np.ma.masked_greater([1.0, 2.0], 3), "x"), [1, 2])
+
+
+def test_a_batch_that_a_filter_has_emptied_changes_nothing() -> None:
+    x, y = np.zeros((2, 3)), np.zeros(2)
+    assert len(list(batches([(x, y), (x[:0], y[:0]), ([], [])], "labels"))) == 1
+    # One that has lost its labels alone is refused later, by the numbers of rows.
+    assert len(list(batches([(x, y[:0])], "labels"))) == 1
+    with pytest.raises(DataError, match=r"DataLoader\(dataset, batch_size=256\)"):
+        list(batches(_Dataset(), "labels"))  # type: ignore[arg-type]
+
+
+class _Dataset:
+    """As torch's: rows by number, and no iterator."""
+
+    __iter__ = None
+
+    def __getitem__(self, row: int) -> Any:
+        return np.zeros(3), 0
 
 
 def test_batches_and_arrays_are_told_apart() -> None:

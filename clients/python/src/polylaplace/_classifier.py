@@ -12,7 +12,7 @@ from ._estimator_base import LaplaceEstimator, row_weights, validated, with_para
 from ._examples import is_mapping, to_examples
 from ._exceptions import DataError, OptionError, StateError
 from ._held_out import HeldOut
-from ._labels import class_numbers, classes_of
+from ._labels import class_numbers, classes_of, distinct
 from ._scikit_learn import (
     ClassifierMixin,
     MLPClassifier,
@@ -97,8 +97,8 @@ class LaplaceClassifier(ClassifierMixin, LaplaceEstimator):  # type: ignore[misc
             X, y = to_examples(X, "X"), column_or_1d(y)
         else:
             X, y = validated(self, X, y, dtype=[np.float64, np.float32], allow_nd=True)
+        found = distinct(y, "y")
         check_classification_targets(y)
-        found = np.unique(y)
         if len(found) < 2 and self._trains():
             raise DataError(f"A classifier needs at least two classes; y has one class: {found[0]}.", "BAD_LABELS")
         held = self._held_out(X_val, y_val)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,8 +23,10 @@ def to_array(value: Any, name: str) -> Array:
     Raises:
         DataError: when it is not an array of numbers.
     """
+    refuse_masked(value, name)
+    names = frame_columns(value)
     if hasattr(value, "detach") and hasattr(value, "cpu"):
-        value = _from_torch(value)
+        value = _from_torch(value, name)
     elif hasattr(value, "to_numpy") and not isinstance(value, np.ndarray):
         value = value.to_numpy()
     elif hasattr(value, "toarray") and hasattr(value, "tocsr"):
@@ -32,21 +34,45 @@ def to_array(value: Any, name: str) -> Array:
     try:
         array = np.asarray(value)
     except (TypeError, ValueError) as error:
-        raise DataError(f"{name} cannot be made an array of numbers: {error}.", "BAD_ARRAY", {"array": name}) from error
-    return _sendable(array, name)
+        reason = str(error).rstrip(".")
+        raise DataError(
+            f"{name} cannot be made an array of numbers: {reason}.", "BAD_ARRAY", {"array": name}
+        ) from error
+    return _sendable(array, name, names)
 
 
-def _from_torch(tensor: Any) -> Any:
+def refuse_masked(value: Any, name: str) -> None:
+    """Raises for an array of numpy.ma with entries masked: under the mask there are numbers that nobody means."""
+    if isinstance(value, np.ma.MaskedArray) and value.mask.any():
+        raise DataError(
+            f"{name} is a masked array, and {int(value.mask.sum())} of its entries are masked. Remove their rows, or "
+            f"fill them in with a number that you choose ({name}.filled(number)).",
+            "NOT_FINITE",
+            {"array": name},
+        )
+
+
+def frame_columns(value: Any) -> tuple[Any, ...] | None:
+    """The names of a data frame's columns; None of anything else."""
+    columns = getattr(value, "columns", None) if hasattr(value, "to_numpy") else None
+    return None if columns is None else tuple(columns)
+
+
+def _from_torch(tensor: Any, name: str) -> Any:
+    if getattr(tensor, "is_meta", False):
+        raise DataError(f"{name} is a tensor of the device 'meta', which holds no numbers.", "BAD_ARRAY")
+    if getattr(tensor, "is_sparse", False):
+        raise DataError(f"{name} is a sparse tensor; give it as a dense one ({name}.to_dense()).", "BAD_ARRAY")
     tensor = tensor.detach().cpu()
     if str(tensor.dtype) == "torch.bfloat16":
         tensor = tensor.float()
     return tensor.numpy()
 
 
-def _sendable(array: Array, name: str) -> Array:
+def _sendable(array: Array, name: str, columns: Sequence[Any] | None) -> Array:
     kind = array.dtype.kind
     if kind == "O":
-        array = _from_objects(array, name)
+        array = _from_objects(array, name, columns)
         kind = array.dtype.kind
     if kind == "f":
         return (
@@ -59,38 +85,60 @@ def _sendable(array: Array, name: str) -> Array:
     if kind in "iu":
         return array.astype(np.int32 if array.dtype.itemsize <= 4 and kind == "i" else np.int64, copy=False)
     if kind in "US":
-        raise text_error(array, name)
+        raise text_error(array, name, columns)
+    # scikit-learn's checks of estimators look for the second sentence.
     what = {"c": "complex numbers", "M": "dates", "m": "time differences"}.get(kind, f"values of dtype {array.dtype}")
-    raise DataError(
-        f"{name} holds {what}; real numbers are needed. Complex data not supported.", "BAD_ARRAY", {"array": name}
-    )
+    more = " Complex data not supported." if kind == "c" else ""
+    raise DataError(f"{name} holds {what}; real numbers are needed.{more}", "BAD_ARRAY", {"array": name})
 
 
-def _from_objects(array: Array, name: str) -> Array:
-    """Object arrays come from mixed data frames and from pandas' nullable columns."""
+def _from_objects(array: Array, name: str, columns: Sequence[Any] | None) -> Array:
+    """Object arrays come from mixed data frames and from pandas' nullable columns, whose NA becomes NaN."""
+    if array.ndim == 0:
+        raise DataError(
+            f"{name} must be an array of numbers; got {type(array[()]).__name__}. Of a DataLoader or another iterable "
+            "give one batch's array after another.",
+            "BAD_ARRAY",
+            {"array": name},
+        )
     if any(isinstance(item, str) for item in array.flat):
-        raise text_error(array, name)
+        raise text_error(array, name, columns)
+    missing = np.frompyfunc(lambda item: type(item).__name__ in ("NAType", "NaTType"), 1, 1)(array).astype(bool)
     try:
-        return array.astype(np.float64)
+        return np.where(missing, np.nan, array).astype(np.float64)
     except (TypeError, ValueError) as error:
         raise DataError(f"{name} holds values that are not numbers: {error}.", "BAD_ARRAY", {"array": name}) from error
 
 
-def text_error(array: Array, name: str) -> DataError:
-    """The error for text where numbers are due."""
-    example = next(str(item) for item in array.flat if isinstance(item, str))
-    advice = (
-        "Code classes as integers 0, 1, 2, ...: `classes, y = numpy.unique(y, return_inverse=True)`; LaplaceClassifier "
-        "does it for you."
-        if name.startswith("y")
-        else "Give the numbers that the network itself takes: of a fitted Pipeline, X = model[:-1].transform(X), with "
-        "the network model[-1]."
-    )
-    return DataError(
-        f"{name} holds text ({example!r}). {advice}",
-        "BAD_LABELS",
-        {"array": name},
-    )
+def text_error(array: Array, name: str, columns: Sequence[Any] | None = None) -> DataError:
+    """The error for text where numbers are due.
+
+    Args:
+        columns: the names of the array's columns.
+    """
+    place, example = next((at, str(item)) for at, item in np.ndenumerate(array) if isinstance(item, str))
+    where = f" in column {columns[place[1]]!r}" if columns is not None and len(place) == 2 else ""
+    if _is_number(example):
+        advice = "These are numbers as text: make numbers of them (astype(float))."
+    elif name.startswith("y"):
+        advice = (
+            "Code classes as integers 0, 1, 2, ...: `classes, y = numpy.unique(y, return_inverse=True)`; "
+            "LaplaceClassifier does it for you."
+        )
+    else:
+        advice = (
+            "Give the numbers that the network itself takes: of a fitted Pipeline, X = model[:-1].transform(X), with "
+            "the network model[-1]."
+        )
+    return DataError(f"{name} holds text ({example!r}){where}. {advice}", "BAD_LABELS", {"array": name})
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def is_array(value: Any) -> bool:
@@ -126,8 +174,13 @@ def batches(loader: Iterable[Any], label_key: str, name: str = "data") -> Iterat
     A batch is a pair; or several arrays, the last of them the labels; or a mapping with the labels under a key.
     """
     if not isinstance(loader, Iterable):
+        dataset = hasattr(loader, "__getitem__")
+        advice = (
+            " A torch Dataset becomes one by torch.utils.data.DataLoader(dataset, batch_size=256)." if dataset else ""
+        )
         raise DataError(
-            f"{name} must be arrays (X, y) or an iterable of (x, y) batches; got {type(loader).__name__}.", "BAD_ARRAY"
+            f"{name} must be arrays (X, y) or an iterable of (x, y) batches; got {type(loader).__name__}.{advice}",
+            "BAD_ARRAY",
         )
     for number, batch in enumerate(loader):
         if isinstance(batch, Mapping):
@@ -145,7 +198,14 @@ def batches(loader: Iterable[Any], label_key: str, name: str = "data") -> Iterat
                 f"'{label_key}'; got {type(batch).__name__}.",
                 "BAD_ARRAY",
             )
-        yield batch[0] if len(batch) == 2 else SeveralInputs(batch[:-1]), batch[-1]
+        x = batch[0] if len(batch) == 2 else SeveralInputs(batch[:-1])
+        if not (_has_no_rows(batch[-1]) and _has_no_rows(batch[0])):
+            yield x, batch[-1]
+
+
+def _has_no_rows(part: Any) -> bool:
+    """Whether an array of a batch is empty: a filter has left nothing of it, and it changes nothing."""
+    return hasattr(part, "__len__") and np.ndim(part) > 0 and len(part) == 0
 
 
 def fresh_seed(seed: Any) -> int:

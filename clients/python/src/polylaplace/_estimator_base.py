@@ -15,7 +15,7 @@ from ._arguments import CheckedArguments
 from ._choice import Choice
 from ._client import Client
 from ._comparison import Comparison
-from ._data import Array, to_array
+from ._data import Array, refuse_masked, to_array
 from ._default_client import default_client
 from ._examples import Examples, is_mapping, to_examples
 from ._exceptions import LaplaceError, LaplaceWarning, OptionError, ShapeError
@@ -52,7 +52,13 @@ def with_parameters_of(parent: Callable[..., None]) -> Callable[[Init], Init]:
 
 
 def validated(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
-    """What scikit-learn's `validate_data` gives; of rows that hold text the error says what to do."""
+    """What scikit-learn's `validate_data` gives; of rows that hold text the error says what to do.
+
+    Raises:
+        DataError: for masked arrays too, whose masks it would pass over.
+    """
+    for value, name in zip((X, *y), ("X", "y"), strict=False):
+        refuse_masked(value, name)
     try:
         return validate_data(estimator, X, *y, **options)
     except ValueError as error:

@@ -8,7 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from ._data import Array, SeveralInputs, is_array, to_array
+from ._arguments import is_whole
+from ._data import Array, SeveralInputs, frame_columns, is_array, to_array
 from ._exceptions import DataError, ShapeError
 
 #: Names of more columns than this are not sent.
@@ -147,10 +148,30 @@ def to_examples(
 
 def _frame(value: Any, name: str) -> InputArray:
     """An array, with the names of its columns where it is a data frame."""
-    columns = getattr(value, "columns", None) if hasattr(value, "to_numpy") else None
-    names = None if columns is None or len(columns) > _MOST_COLUMNS else tuple(columns)
-    named = names is not None and all(isinstance(column, str) for column in names)
-    return InputArray(_rows(value, name), None, names if named else None)
+    return InputArray(_rows(value, name), None, _names(frame_columns(value), name))
+
+
+def _names(columns: tuple[Any, ...] | None, name: str) -> tuple[str, ...] | None:
+    """The names of a frame's columns: text or numbers; None where they only count the columns.
+
+    Raises:
+        DataError: for a frame without names whose columns were put in another order.
+    """
+    if columns is None or len(columns) > _MOST_COLUMNS:
+        return None
+    if all(isinstance(column, str) for column in columns):
+        return columns
+    if not all(is_whole(column) for column in columns) or list(columns) == list(range(len(columns))):
+        return None
+    if sorted(columns) == list(range(len(columns))):
+        raise DataError(
+            f"The columns of {name} have numbers for names, and are in the order "
+            f"{', '.join(map(str, columns[:20]))}. Put them in the order that the network was trained on and give "
+            f"{name}.to_numpy(), or name them.",
+            "BAD_ARRAY",
+            {"array": name},
+        )
+    return tuple(map(str, columns))
 
 
 def _rows(value: Any, name: str) -> Array:

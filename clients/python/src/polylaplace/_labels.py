@@ -10,6 +10,24 @@ from ._data import Array
 from ._exceptions import DataError
 
 
+def distinct(y: Any, name: str) -> Array:
+    """The different labels of y, sorted.
+
+    Raises:
+        DataError: for labels that have no order among each other: text and None, or text and numbers.
+    """
+    try:
+        found: Array = np.unique(y)
+    except TypeError as error:
+        kinds = sorted({type(label).__name__ for label in np.asarray(y, object).ravel()})
+        raise DataError(
+            f"{name} must hold labels of one kind; got {' and '.join(kinds)}. Remove the rows without a label.",
+            "BAD_LABELS",
+            {"array": name},
+        ) from error
+    return found
+
+
 def classes_of(y: Array, network: Any, outputs: int) -> Array:
     """The labels in the order of the network's outputs: its own where it knows them, else sorted.
 
@@ -54,7 +72,10 @@ def class_numbers(y: Any, classes: Array, name: str, whose: str) -> Array:
     except TypeError as error:
         raise DataError(f"{name} must hold class labels: {error}.", "BAD_LABELS", {"array": name}) from error
     if unknown:
-        raise DataError(f"{name} has labels that {whose}: {unknown[:5]}.", "BAD_LABELS", {"array": name})
+        known = f"{', '.join(repr(label) for label in classes[:10].tolist())}{', ...' if len(classes) > 10 else ''}"
+        raise DataError(
+            f"{name} has labels that {whose}: {unknown[:5]}. Its classes are {known}.", "BAD_LABELS", {"array": name}
+        )
     # The network's own order need not be sorted.
     order = np.argsort(classes, kind="stable")
     numbers: Array = order[np.searchsorted(classes[order], labels)]

@@ -54,6 +54,12 @@ def _bare_params(model: Any, hints: Mapping[str, Any], example: Examples | None)
         return {"bytes": keras_file(model), "hints": hints, **keras_outputs(model, example)}
     if hasattr(model, "module_") and hasattr(model, "get_params"):
         return _bare_params(model.module_, hints, example)
+    if hasattr(model, "load_params") and hasattr(model, "get_params"):
+        raise StateError(
+            f"The {type(model).__name__} (skorch) has no network yet: call its fit first, or initialize() and "
+            "load_params(...).",
+            "NOT_FITTED",
+        )
     if hasattr(model, "coefs_") and hasattr(model, "intercepts_"):
         return {"sklearn": _sklearn_mlp(model), "hints": hints}
     if _is_sklearn_mlp(model):

@@ -12,6 +12,8 @@ from ._exceptions import OptionError
 
 #: laplace-torch's words for methods of tuning.
 _TUNE_METHODS = {"gridsearch": "grid"}
+#: The server's words for methods of tuning.
+TUNE_METHODS = ("auto", "validated", "linearized", "marglik", "grid", "none")
 #: laplace-torch's words for structures of the posterior precision.
 _STRUCTURES = {"gp": "functional"}
 #: laplace-torch's words for structures of the prior precision.

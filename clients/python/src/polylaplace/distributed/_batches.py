@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from .._arguments import checked
 from .._exceptions import DataError
 from .._laplace import Laplace
 from .._progress import ProgressOption
@@ -14,6 +16,7 @@ from ._tables import Columns, Features, Label, as_table, count_of, is_arrays
 from ._work import FAN_IN, Job, SampleJob, probe
 
 
+@checked
 def fit_batches(
     la: Laplace,
     batches: Any,
@@ -25,7 +28,7 @@ def fit_batches(
     tune_sigma_noise: bool = False,
     validation: tuple[Any, Any] | None = None,
     deterministic: bool = False,
-    checkpoint: str | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     chunk_rows: int | None = None,
     sample_bytes: int = SAMPLE_BYTES,
     seed: int = 0,
@@ -61,6 +64,7 @@ def fit_batches(
     )
 
 
+@checked
 def predict_batches(
     la: Laplace,
     batches: Any,

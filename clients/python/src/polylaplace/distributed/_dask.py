@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from .._arguments import checked
 from .._exceptions import DataError, OptionError, ShapeError
 from .._laplace import Laplace
 from .._progress import ProgressOption
@@ -21,6 +23,7 @@ from ._work import FAN_IN, Job, Predict, probe
 _KIND = "a dask.array, dask.dataframe or dask.bag"
 
 
+@checked
 def fit_dask(
     la: Laplace,
     data: Any,
@@ -33,7 +36,7 @@ def fit_dask(
     tune_sigma_noise: bool = False,
     validation: tuple[Any, Any] | None = None,
     deterministic: bool = False,
-    checkpoint: str | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     chunk_rows: int | None = None,
     sample_bytes: int = SAMPLE_BYTES,
     seed: int = 0,
@@ -81,6 +84,7 @@ def fit_dask(
     )
 
 
+@checked
 def predict_dask(
     la: Laplace,
     data: Any,
@@ -102,13 +106,13 @@ def predict_dask(
     Returns:
         Of a data frame a data frame, lazy as it was; of an array a dictionary of arrays (n,).
     """
-    demand_method(data, "to_delayed", _KIND)
+    _demand_collection(data)
     work = predictor(la, features, label, alpha, prefix, threads)
     if _is_array(data):
         rows = _by_rows(data)
-        names = list(work.of_examples(np.asarray(rows[:1])))
+        names = _names_of_array(rows, work)
         columns = rows.map_blocks(
-            _array_columns, work, dtype=np.float64, drop_axis=list(range(1, rows.ndim)), new_axis=1,
+            _array_columns, work, names, dtype=np.float64, drop_axis=list(range(1, rows.ndim)), new_axis=1,
             chunks=(rows.chunks[0], (len(names),)),
         )  # fmt: skip
         return {name: columns[:, i] for i, name in enumerate(names)}
@@ -120,14 +124,24 @@ def predict_dask(
     return needed("dask.bag", "dask").from_delayed([columns(part, work, number) for number, part in numbered])
 
 
+def _names_of_array(rows: Any, work: Predict) -> list[str]:
+    """The columns that rows of an array get, told by the first of them: not all blocks need have some."""
+    first = _first_of([(block,) for block in rows.to_delayed().ravel()])
+    if first is None:
+        raise DataError(
+            "There are no rows to predict for, so that it is not known which columns they get.", "EMPTY_DATA"
+        )
+    return list(work.of_examples(first))
+
+
 def _frame_columns(frame: Any, work: Predict, meta: Any, partition_info: Any = None) -> Any:
     number = None if partition_info is None else partition_info["number"]
     return work.table(frame, _Dask.part, number) if len(frame) else meta
 
 
-def _array_columns(rows: Any, work: Predict, block_info: Any = None) -> Any:
+def _array_columns(rows: Any, work: Predict, names: list[str], block_info: Any = None) -> Any:
     number = block_info[0]["chunk-location"][0] if block_info else None
-    columns = work.of_examples(rows, _Dask.part, number)
+    columns = work.of_examples(rows, _Dask.part, number) if len(rows) else {name: np.empty(0) for name in names}
     return np.column_stack([np.asarray(column, np.float64) for column in columns.values()])
 
 
@@ -135,15 +149,28 @@ def _bag_columns(rows: Any, work: Predict, number: int) -> list[dict[str, Any]]:
     listed = list(rows)
     if not listed:
         return []
-    table = _of_records(listed)
+    bare = hasattr(listed[0], "__array__")
+    table = (_stacked(listed),) if bare else _of_records(listed)
     named = (_Dask.part, number)
     columns = work.of_examples(table[0], *named) if isinstance(table, tuple) else work.of(table, *named)
     given = listed if isinstance(listed[0], Mapping) else [{} for _ in listed]
     return [{**row, **{name: column[i].item() for name, column in columns.items()}} for i, row in enumerate(given)]
 
 
+def _demand_collection(data: Any) -> None:
+    """Refuses what is no collection of Dask's: data at hand, and delayed values, whose partitions nobody knows."""
+    if not _is_array(data) and type(data).__name__.startswith("Delayed"):
+        raise OptionError(
+            f"The data must be {_KIND}; got a delayed value. Make a collection of such values, for example by "
+            "dask.dataframe.from_delayed or dask.bag.from_delayed.",
+            "BAD_OPTION",
+            {"option": "data"},
+        )
+    demand_method(data, "to_delayed", _KIND)
+
+
 def _is_array(data: Any) -> bool:
-    return hasattr(data, "map_blocks") and hasattr(data, "chunks")
+    return hasattr(data, "map_blocks") and isinstance(getattr(data, "chunks", None), tuple)
 
 
 def _by_rows(array: Any) -> Any:
@@ -158,8 +185,15 @@ def _as_divided(array: Any, rows: Any) -> Any:
             f"The arrays have {rows.shape[0]} and {array.shape[0]} rows: labels and weights are one a row.",
             "SHAPE_MISMATCH",
         )
-    known = array.chunks[0] == rows.chunks[0] or array.numblocks[0] == rows.numblocks[0]
-    return _by_rows(array if known else array.rechunk({0: rows.chunks[0]}))
+    if array.chunks[0] == rows.chunks[0] or array.numblocks[0] == rows.numblocks[0]:
+        return _by_rows(array)
+    if math.isnan(array.shape[0] + rows.shape[0]):
+        raise ShapeError(
+            f"The arrays have {rows.numblocks[0]} and {array.numblocks[0]} blocks of rows, and of some of them it is "
+            "not known how long they are: array.compute_chunk_sizes() finds it out.",
+            "SHAPE_MISMATCH",
+        )
+    return _by_rows(array.rechunk({0: rows.chunks[0]}))
 
 
 def _of_records(records: Sequence[Any]) -> Any:
@@ -173,7 +207,7 @@ def _of_records(records: Sequence[Any]) -> Any:
                 )
         return {name: np.asarray([row[name] for row in records]) for name in first}
     if is_arrays(first):
-        return tuple(np.asarray(part) for part in zip(*records, strict=True))
+        return tuple(_stacked(part) for part in zip(*records, strict=True))
     raise OptionError(
         "A bag's elements must be rows (x, y) or (x, y, weight), or dictionaries by column; got "
         f"{type(first).__name__}.",
@@ -182,12 +216,32 @@ def _of_records(records: Sequence[Any]) -> Any:
     )
 
 
+def _stacked(rows: Sequence[Any]) -> Any:
+    """Rows of a bag as one array."""
+    shapes = {np.shape(row) for row in rows}
+    if len(shapes) > 1:
+        raise DataError(f"Rows of a bag's partition have several shapes: {sorted(shapes)[:4]}.", "BAD_ARRAY")
+    return np.stack([np.asarray(row) for row in rows])
+
+
+def _first_of(parts: Sequence[tuple[Any, ...]]) -> Any:
+    """The first row of the partitions, cut where it lies: all of a partition may be large. None where there is none."""
+    dask = needed("dask", "dask")
+    for part in parts:
+        (row,) = dask.compute(dask.delayed(_first_row)(*part))
+        if row is not None:
+            return row
+    return None
+
+
 def _first_row(*blocks: Any) -> Any:
     """The first row of a partition; None of an empty one."""
     if is_arrays(blocks):
         return tuple(block[:1] for block in blocks) if len(blocks[1]) else None
     if hasattr(blocks[0], "iloc"):
         return blocks[0].iloc[:1] if len(blocks[0]) else None
+    if hasattr(blocks[0], "__array__"):
+        return blocks[0][:1] if len(blocks[0]) else None
     records = list(itertools.islice(blocks[0], 1))
     return _of_records(records) if records else None
 
@@ -217,25 +271,30 @@ class _Dask:
     def __init__(self, data: Any, y: Any, weights: Any = None) -> None:
         self._dask = needed("dask", "dask")
         if _is_array(data):
-            if y is None or not _is_array(y):
+            if not _is_array(y):
+                what = "y is missing: the" if y is None else f"y is a {type(y).__name__}; the"
                 raise OptionError(
-                    "y is missing: the labels of a dask.array are one too.", "BAD_OPTION", {"option": "y"}
+                    f"{what} labels of a dask.array are one too (dask.array.from_array(y)).",
+                    "BAD_OPTION",
+                    {"option": "y"},
                 )
             rows = _by_rows(data)
             beside = [_as_divided(part, rows) for part in (y, weights) if part is not None]
             blocks = [part.to_delayed().ravel() for part in (rows, *beside)]
             self._parts: list[tuple[Any, ...]] = list(zip(*blocks, strict=True))
         else:
-            demand_method(data, "to_delayed", _KIND)
+            _demand_collection(data)
+            if y is not None:
+                raise OptionError(
+                    "y goes with a dask.array; of a data frame name the column of the labels (label), a bag's "
+                    "rows hold them.",
+                    "BAD_OPTION",
+                    {"option": "y"},
+                )
             self._parts = [(part,) for part in data.to_delayed()]
 
     def first(self) -> Any:
-        for part in self._parts:
-            # Cut where the partition lies: all of it may be large.
-            (row,) = self._dask.compute(self._dask.delayed(_first_row)(*part))
-            if row is not None:
-                return row
-        return None
+        return _first_of(self._parts)
 
     def probe(self, version: str, checkpoint: tuple[str, str] | None) -> None:
         client = self._client()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import heapq
+import os
 import pickle
 import secrets
 import tempfile
@@ -12,9 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+from .._data import fresh_seed
 from .._exceptions import DataError, LaplaceError, LaplaceWarning, OptionError
 from .._laplace import Laplace
-from .._options import as_tune_method
+from .._options import TUNE_METHODS, as_tune_method
 from .._posterior_state import AUTO
 from .._progress import Progress, ProgressOption, progress_callback
 from .._tuning import _READ_TRAINING_DATA
@@ -86,7 +89,7 @@ def fit(
     tune_sigma_noise: bool,
     validation: tuple[Any, Any] | None,
     deterministic: bool,
-    checkpoint: str | None,
+    checkpoint: str | os.PathLike[str] | None,
     chunk_rows: int | None,
     sample_bytes: int,
     seed: int,
@@ -96,6 +99,9 @@ def fit(
     """Fits a posterior to the data of an engine. The posterior of an earlier fit stays until this has succeeded."""
     if not isinstance(la, Laplace):
         raise OptionError(f"la must be a Laplace; got {type(la).__name__}.", "BAD_OPTION", {"option": "la"})
+    check_counts(chunk_rows=chunk_rows, sample_bytes=sample_bytes, threads=threads)
+    seed = fresh_seed(seed)
+    _check_tuning(la, tune, tune_sigma_noise, validation)
     first = engine.first()
     if first is None:
         raise DataError("There are no rows to fit to.", "EMPTY_DATA")
@@ -113,13 +119,53 @@ def fit(
     sample = SampleJob(*common, max(1, sample_bytes // row_bytes), seed)
     if la.subset_of_weights == AUTO or la.hessian_structure in ("lowrank", "gp", "functional", "ekfac"):
         return _fit_to_rows(la, _drawn(engine, sample, progress), sample_bytes)
-    job = SumJob(*common, checkpoint, deterministic)
+    job = SumJob(*common, None if checkpoint is None else os.fspath(checkpoint), deterministic)
     total = _merged_in_order(engine, job, progress) if deterministic else _reduced(engine, job, progress, "fit")
     drawn = _drawn(engine, sample, progress) if needs_rows else None
     la.fit_merged(total)
     if tune is not None:
         _tune(la, tune, tune_sigma_noise, validation, drawn, sample_bytes)
     return la
+
+
+def check_counts(**counts: int | None) -> None:
+    """Refuses options that count something and are below 1."""
+    for name, value in counts.items():
+        if value is not None and value < 1:
+            raise OptionError(f"{name} must be a whole number above 0; got {value}.", "BAD_OPTION", {"option": name})
+
+
+def _check_tuning(la: Laplace, tune: str | None, noise: bool, validation: tuple[Any, Any] | None) -> None:
+    """Refuses words and held-out rows before the pass over the data, which may take hours."""
+    if tune is None:
+        if noise or validation is not None:
+            name = "tune_sigma_noise" if noise else "validation"
+            raise OptionError(
+                f"{name} goes with a way of tuning: tune='auto', for example.", "BAD_COMBINATION", {"option": name}
+            )
+        return
+    if as_tune_method(tune) not in TUNE_METHODS:
+        near = difflib.get_close_matches(tune, TUNE_METHODS, 1)
+        raise OptionError(
+            f"tune must be one of {', '.join(TUNE_METHODS)}, or None; got {tune!r}."
+            + (f" Did you mean '{near[0]}'?" if near else ""),
+            "BAD_OPTION",
+            {"option": "tune", "value": tune},
+        )
+    if validation is not None:
+        if not isinstance(validation, (tuple, list)) or len(validation) != 2:
+            raise OptionError(
+                f"validation must be held-out rows (X, y); got {type(validation).__name__}.",
+                "BAD_OPTION",
+                {"option": "validation"},
+            )
+        la._data(*validation, ("validation[0]", "validation[1]"))
+    elif as_tune_method(tune) in ("validated", "grid"):
+        raise OptionError(
+            f"Tuning '{tune}' chooses the prior precision by held-out rows: give validation=(X, y).",
+            "BAD_COMBINATION",
+            {"option": "validation"},
+        )
 
 
 def _tune(
@@ -220,7 +266,7 @@ def _merged_in_order(engine: Engine, job: SumJob, progress: ProgressOption) -> A
         return carried[0]
 
 
-def _marked(checkpoint: str | None) -> tuple[str, str] | None:
+def _marked(checkpoint: str | os.PathLike[str] | None) -> tuple[str, str] | None:
     """Marks a checkpoint folder, so that workers can tell that they see the same one."""
     if checkpoint is None:
         return None

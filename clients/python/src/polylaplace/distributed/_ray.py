@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import copy
 import functools
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from .._arguments import checked
 from .._exceptions import LaplaceError
 from .._laplace import Laplace
 from .._progress import ProgressOption
-from ._driver import SAMPLE_BYTES, Told, fit, predictor, told_as_text
+from ._driver import SAMPLE_BYTES, Told, check_counts, fit, predictor, told_as_text
 from ._extras import needed
 from ._tables import Columns, Features, Label, count_of, demand_method
 from ._work import FAN_IN, Job, Predict, SampleJob, probe
@@ -21,6 +23,7 @@ from ._work import FAN_IN, Job, Predict, SampleJob, probe
 _KIND = "a ray.data.Dataset"
 
 
+@checked
 def fit_ray(
     la: Laplace,
     dataset: Any,
@@ -32,7 +35,7 @@ def fit_ray(
     tune_sigma_noise: bool = False,
     validation: tuple[Any, Any] | None = None,
     deterministic: bool = False,
-    checkpoint: str | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     chunk_rows: int | None = None,
     sample_bytes: int = SAMPLE_BYTES,
     seed: int = 0,
@@ -67,6 +70,7 @@ def fit_ray(
     )
 
 
+@checked
 def predict_ray(
     la: Laplace,
     dataset: Any,
@@ -81,6 +85,7 @@ def predict_ray(
     """The dataset with the columns of a prediction, lazy as it was; arguments as for `predict_dask`."""
     ray = needed("ray", "ray")
     demand_method(dataset, "iter_batches", _KIND)
+    check_counts(workers=workers)
     work = predictor(la, features, label, alpha, prefix, threads)
     return dataset.map_batches(
         _Predicts,
@@ -193,6 +198,7 @@ class _Ray:
 
     def __init__(self, dataset: Any, workers: int | None) -> None:
         demand_method(dataset, "iter_batches", _KIND)
+        check_counts(workers=workers)
         self._dataset = dataset
         self._workers = workers
 

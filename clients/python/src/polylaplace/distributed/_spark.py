@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from typing import Any
 
+from .._arguments import checked
 from .._exceptions import LaplaceError
 from .._laplace import Laplace
 from .._progress import ProgressOption
@@ -18,6 +20,7 @@ _PIECES = "part long, piece binary"
 _KIND = "a data frame of Spark"
 
 
+@checked
 def fit_spark(
     la: Laplace,
     dataframe: Any,
@@ -29,7 +32,7 @@ def fit_spark(
     tune_sigma_noise: bool = False,
     validation: tuple[Any, Any] | None = None,
     deterministic: bool = False,
-    checkpoint: str | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     chunk_rows: int | None = None,
     sample_bytes: int = SAMPLE_BYTES,
     seed: int = 0,
@@ -62,6 +65,7 @@ def fit_spark(
     )
 
 
+@checked
 def predict_spark(
     la: Laplace,
     dataframe: Any,

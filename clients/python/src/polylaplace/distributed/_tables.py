@@ -108,7 +108,7 @@ def _is_arrow(table: Any) -> bool:
 
 def as_table(batch: Any) -> Any:
     """A batch as a table that columns can be taken of; polars and what DuckDB gives become Arrow."""
-    if isinstance(batch, Mapping) or _is_arrow(batch) or hasattr(batch, "iloc"):
+    if isinstance(batch, Mapping) or _is_arrow(batch) or (hasattr(batch, "iloc") and hasattr(batch, "columns")):
         return batch
     for method in ("to_arrow", "to_arrow_table", "fetch_arrow_table"):
         if hasattr(batch, method):
