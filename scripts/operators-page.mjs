@@ -28,8 +28,9 @@ the newest one.
   \`none\`: a network in which a gradient would have to pass is refused with NOT_DIFFERENTIABLE.
 - *J v* is the derivative of the vector-Jacobian product with respect to the cotangent, so that it exists wherever the
   rule does.
-- *Kronecker*: \`factors\`, A and B of a weight that meets the examples here. Weights of all other operators, scales,
-  shifts and tables get a dense block of up to 64 entries, beyond that a diagonal one.
+- *Kronecker*: \`factors\`, A and B of a weight that meets the examples here; a convolution in groups (a depthwise one)
+  has A and B for each group. Weights of all other operators, scales, shifts and tables get a dense block of up to 64
+  entries, beyond that a diagonal one.
 - *written in others*: the reader writes the operator in those of this table when a file is opened, which is where its
   derivative, its J v and its factors come from. If, Loop and Scan are unrolled, where what decides does not depend on
   the data.

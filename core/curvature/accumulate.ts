@@ -6,9 +6,10 @@ import { parameterCount, type ParameterSlot } from '../network/parameter-slot.js
 import type { KfacApproximation, SumShape } from '../options/words.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { jacobianOfBlock, zeroBlocks } from './blocks.js'
-import type { Curvature, KronBlock } from './curvature.js'
+import type { Curvature } from './curvature.js'
 import { accumulateDiagonal } from './diagonal.js'
 import { accumulateFull } from './full.js'
+import { blockArrays, mapPairs, mapPlain, type PlainBlock } from './kron-blocks.js'
 import { accumulateKron, zeroKron } from './kron.js'
 
 /**
@@ -76,7 +77,7 @@ export function addCurvature(sum: Curvature, more: Curvature): Curvature {
     return { ...sum, diagonal: add(sum.diagonal, more.diagonal) }
   }
   if (sum.structure === 'kron' && more.structure === 'kron' && sum.blocks.length === more.blocks.length) {
-    return { ...sum, blocks: sum.blocks.map((block, i) => addBlock(block, more.blocks[i])) }
+    return { ...sum, blocks: sum.blocks.map((block, i) => mapPairs(block, more.blocks[i], addBlock)) }
   }
   if (sum.structure === 'blockdiag' && more.structure === 'blockdiag' && sum.blocks.length === more.blocks.length) {
     return { ...sum,
@@ -96,13 +97,14 @@ export function withoutCurvature(whole: Curvature, part: Curvature): Curvature {
     for (let k = 0; k < values.length; k++) values[k] -= less[i][k]
   })
   if (rest.structure !== 'kron' || part.structure !== 'kron') return rest
-  return { ...rest, blocks: rest.blocks.map((block, i) => {
-    const own = part.blocks[i]
-    return block.kind === 'weight' && own.kind === 'weight' ? { ...block, rows: block.rows - own.rows } : block
-  }) }
+  return { ...rest,
+    blocks: rest.blocks.map((block, i) =>
+      mapPairs(block, part.blocks[i], (own, less) =>
+        own.kind === 'weight' && less.kind === 'weight' ? { ...own, rows: own.rows - less.rows } : own)
+    ) }
 }
 
-function addBlock(block: KronBlock, other: KronBlock): KronBlock {
+function addBlock(block: PlainBlock, other: PlainBlock): PlainBlock {
   if (block.kind === 'weight' && other.kind === 'weight') {
     return { ...block, B: add(block.B, other.B), A: add(block.A, other.A), rows: block.rows + other.rows }
   }
@@ -122,12 +124,12 @@ function copyOf(curvature: Curvature): Curvature {
     case 'diag':
       return { ...curvature, diagonal: curvature.diagonal.slice() }
     case 'kron':
-      return { ...curvature, blocks: curvature.blocks.map(
-        block => (block.kind === 'weight'
+      return { ...curvature, blocks: curvature.blocks.map(whole =>
+        mapPlain(whole, block => (block.kind === 'weight'
           ? { ...block, A: block.A.slice(), B: block.B.slice() }
           : block.kind === 'dense'
           ? { ...block, B: block.B.slice() }
-          : { ...block, diagonal: block.diagonal.slice() }),
+          : { ...block, diagonal: block.diagonal.slice() }))
       ) }
     case 'blockdiag':
       return { ...curvature, blocks: curvature.blocks.map(block => ({ ...block, matrix: block.matrix.slice() })) }
@@ -153,10 +155,11 @@ export function scaledCurvature(curvature: Curvature, factor: number): Curvature
       return { ...curvature, diagonal: scaled(curvature.diagonal) }
     case 'kron':
       // A is divided by its rows where it is used, so that B alone carries the amount of data.
-      return { ...curvature, blocks: curvature.blocks.map(block =>
-        block.kind === 'diagonal'
-          ? { ...block, diagonal: scaled(block.diagonal) }
-          : { ...block, B: scaled(block.B) }
+      return { ...curvature, blocks: curvature.blocks.map(whole =>
+        mapPlain(whole, block =>
+          block.kind === 'diagonal'
+            ? { ...block, diagonal: scaled(block.diagonal) }
+            : { ...block, B: scaled(block.B) })
       ) }
     case 'blockdiag':
       return { ...curvature, blocks: curvature.blocks.map(block => ({ ...block, matrix: scaled(block.matrix) })) }
@@ -171,9 +174,7 @@ export function curvatureArrays(curvature: Curvature): Float64Array[] {
     case 'diag':
       return [curvature.diagonal]
     case 'kron':
-      return curvature.blocks.flatMap(
-        block => (block.kind === 'weight' ? [block.A, block.B] : block.kind === 'dense' ? [block.B] : [block.diagonal]),
-      )
+      return curvature.blocks.flatMap(blockArrays)
     case 'blockdiag':
       return curvature.blocks.map(({ matrix }) => matrix)
   }

@@ -20,6 +20,8 @@ export type KronBlock =
   | { readonly kind: 'dense', readonly name: string, readonly out: number, readonly B: Float64Array }
   /** A large tensor outside of linear operators. */
   | { readonly kind: 'diagonal', readonly name: string, readonly diagonal: Float64Array }
+  /** The weight or the bias of a convolution in groups: the blocks of its groups, as if each were a layer. */
+  | { readonly kind: 'grouped', readonly name: string, readonly parts: readonly KronBlock[] }
 
 /** The curvature of some tensors together: a symmetric matrix in their own coordinates, one tensor after another. */
 export interface DenseBlock {

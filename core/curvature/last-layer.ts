@@ -99,7 +99,9 @@ export function withOnes(features: RealArray, examples: number, inputs: number, 
 
 function addKronBlock(block: KronBlock, features: RealArray, lambda: Float64Array,
   weights: Float64Array | undefined): KronBlock {
-  if (block.kind === 'diagonal') throw new InternalError('A last layer has no diagonal Kronecker block.')
+  if (block.kind === 'diagonal' || block.kind === 'grouped') {
+    throw new InternalError(`A last layer has no Kronecker block of kind ${block.kind}.`)
+  }
   for (let i = 0; i < lambda.length; i++) block.B[i] += lambda[i]
   if (block.kind === 'dense') return block
   return { ...block, rows: block.rows + addInputs(block, asFloat64(features), weights) }

@@ -5,6 +5,7 @@ import { placesOfBlock } from '../network/parameter-blocks.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { gathered } from './blocks.js'
 import type { Curvature } from './curvature.js'
+import { mapPlain } from './kron-blocks.js'
 
 /** The value of its output for every parameter of a last layer: weight out x in, bias out. */
 export function overOutputs(slots: readonly ParameterSlot[], values: ArrayLike<number>): Float64Array {
@@ -35,10 +36,11 @@ export function scaledByOutput(curvature: Curvature, slots: readonly ParameterSl
     }
     case 'kron': {
       const sides = Float64Array.from(factors)
-      return { ...curvature, blocks: curvature.blocks.map(block =>
-        block.kind === 'diagonal'
-          ? { ...block, diagonal: block.diagonal.map((value, c) => value * factors[c]) }
-          : { ...block, B: scaledBySides(block.B, sides) }
+      return { ...curvature, blocks: curvature.blocks.map(whole =>
+        mapPlain(whole, block =>
+          block.kind === 'diagonal'
+            ? { ...block, diagonal: block.diagonal.map((value, c) => value * factors[c]) }
+            : { ...block, B: scaledBySides(block.B, sides) })
       ) }
     }
   }

@@ -24,7 +24,11 @@ export function sumBytes({ structure, blocks = 'layer' }: SumShape, slots: reado
       return DOUBLE * blockSizes(blocks, slots, linears).reduce((sum, own) => sum + own * own, 0)
     case 'kron':
       return DOUBLE *
-        linears.reduce((sum, { in: inputs, out, bias }) => sum + inputs * inputs + (bias < 0 ? 1 : 2) * out * out, 0)
+        linears.reduce(
+          (sum, { in: inputs, out, bias, groups = 1 }) =>
+            sum + groups * (inputs * inputs + (bias < 0 ? 1 : 2) * out * out),
+          0,
+        )
   }
 }
 

@@ -2,7 +2,7 @@
 import { parameterCount, type ParameterSlot } from '../network/parameter-slot.js'
 import { curvatureArrays } from './accumulate.js'
 import type { Curvature, DenseBlock, PosteriorCurvature } from './curvature.js'
-import { blockSize } from './kron.js'
+import { blockSize, plainBlocks } from './kron-blocks.js'
 
 /** Whether a curvature has a number, or a block, for each of the parameters. */
 export function fitsSlots(curvature: PosteriorCurvature, slots: readonly ParameterSlot[]): boolean {
@@ -25,7 +25,8 @@ export function canBeAdded(a: Curvature, b: Curvature): boolean {
 function kindsOf(curvature: Curvature): string {
   switch (curvature.structure) {
     case 'kron':
-      return curvature.blocks.map(({ kind }) => kind).join()
+      return curvature.blocks.map(block => `${block.kind} ${plainBlocks(block).map(({ kind }) => kind).join(' ')}`)
+        .join()
     case 'blockdiag':
       return curvature.blocks.map(({ slots }) => slots.join()).join(' ')
     default:

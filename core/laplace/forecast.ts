@@ -115,11 +115,11 @@ function both(a: Load, b: Load): Load {
 }
 
 /** The eigenvectors of Kronecker factors, which threads make ahead where they take long. */
-function decompositionLoad({ evaluator: { linears }, options, runtime }: FitTask): Load {
+function decompositionLoad({ evaluator: { layers }, options, runtime }: FitTask): Load {
   if (options.structure !== 'kron') return NONE
-  const factors = linears.flatMap(({ in: inputs, out }) => [inputs, out].map(size => ({ size, rank: size }))).sort((a,
-    b) => b.size - a.size
-  )
+  const factors = layers.flatMap(({ in: inputs, out, groups = 1 }) =>
+    [inputs, out].flatMap(size => Array.from({ length: groups }, () => ({ size, rank: size })))
+  ).sort((a, b) => b.size - a.size)
   const work = factors.reduce((sum, factor) => sum + decompositionCost(factor), 0)
   const threads = work < SMALL_DECOMPOSITIONS ? 1 : threadsFor(work, options, runtime)
   const bytes = factors.slice(0, threads).reduce((sum, factor) => sum + decompositionBytes(factor), 0)
@@ -149,7 +149,7 @@ function seconds(multiplications: number, threads = 1): number {
 
 /** The posterior at its peak. */
 function posteriorOf({ evaluator, options }: FitTask): number {
-  return posteriorBytes(options, evaluator.slots, evaluator.linears)
+  return posteriorBytes(options, evaluator.slots, evaluator.layers)
 }
 
 /** Bytes of one row of the inputs. */
@@ -168,12 +168,12 @@ function fitLoad(task: FitTask, rows: number, batch: number, linear: Need | unde
   if (linear !== undefined) {
     return { calling: linear.bytes + rows * rowBytes(task), others: 0, left: 0, seconds: linear.seconds }
   }
-  const { linears, slots, network } = evaluator
+  const { layers, slots, network } = evaluator
   const terms = termsOf(network)
   const seedsOfTerm = curvatureSeeds(likelihoodModel(options.likelihood), network.outputs, options)
   const seeds = seedsOfTerm * positionsAtOnce(evaluator, seedsOfTerm)
   const size = batchWithin(evaluator, seeds, 'sums', options, batch)
-  const sums = sumBytes(options, slots, linears)
+  const sums = sumBytes(options, slots, layers)
   const shards = Math.min(shardCount(sums), Math.ceil(rows / size))
   const library = usesLibrary(task, rows * multiplicationsPerExample(evaluator, seedsOfTerm * terms))
   const spread = {
@@ -315,8 +315,8 @@ function sampleLoad(task: FitTask, request: PredictionRequest, draws: number): L
 
 function saveLoad({ evaluator, network, options }: FitTask, held: number, linear: Need | undefined): Load {
   const weights = network.graph.parameters.reduce((sum, { shape }) => sum + 4 * shape.reduce((a, b) => a * b, 1), 0)
-  const { slots, linears } = evaluator
-  const curvature = linear === undefined ? sumBytes(options, slots, linears) : linear.bytes / 4
+  const { slots, layers } = evaluator
+  const curvature = linear === undefined ? sumBytes(options, slots, layers) : linear.bytes / 4
   const file = curvature + weights + 8 * parameterCount(slots)
   return { calling: held + 2 * file, others: 0, left: 0, seconds: file / FILE_RATE }
 }

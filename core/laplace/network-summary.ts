@@ -12,7 +12,7 @@ import { sortNodes } from '../passes/fold.js'
 import { findHead } from '../passes/head.js'
 import { inferTypes } from '../passes/infer.js'
 import { lastLinear } from '../passes/last-linear.js'
-import { linearShapes } from '../programs/evaluator.js'
+import { layerShapes } from '../programs/evaluator.js'
 import { factorsProgram } from '../programs/factors-program.js'
 
 /** A network as plain values. The batch axis of a shape is -1. */
@@ -118,5 +118,5 @@ function partsOf(network: Network, subset: Subset):
 
 function jacobianParts({ graph, output }: Network,
   names: readonly string[]): { slots: ParameterSlot[], linears: readonly LinearShape[] } {
-  return { slots: parameterSlots(graph, names), linears: linearShapes(factorsProgram(graph, output, names, 1)) }
+  return { slots: parameterSlots(graph, names), linears: layerShapes(factorsProgram(graph, output, names, 1, true)) }
 }

@@ -1,5 +1,6 @@
 /** @file Refuses results that double precision cannot hold: NaN and infinity never leave as if they were answers. */
 import type { PosteriorCurvature } from '../curvature/curvature.js'
+import { blockArrays } from '../curvature/kron-blocks.js'
 import { chosenEngine } from '../engine/chosen-engine.js'
 import { NumericalError } from '../errors/errors.js'
 import { termsOf } from '../likelihood/output-layout.js'
@@ -55,12 +56,7 @@ function checkCurvature(curvature: PosteriorCurvature, slots: readonly Parameter
       break
     case 'kron':
       for (const block of curvature.blocks) {
-        const arrays = block.kind === 'diagonal'
-          ? [block.diagonal]
-          : block.kind === 'weight'
-          ? [block.A, block.B]
-          : [block.B]
-        if (!arrays.every(allFinite)) throw refuse(block.name)
+        if (!blockArrays(block).every(allFinite)) throw refuse(block.name)
       }
       break
     case 'ekfac':

@@ -15,6 +15,8 @@ export interface LinearShape {
   readonly bias: number
   readonly in: number
   readonly out: number
+  /** Of a convolution in groups, how many: `in` and `out` are then those of one group. */
+  readonly groups?: number
 }
 
 /**

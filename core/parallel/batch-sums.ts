@@ -77,12 +77,12 @@ interface Added {
 
 /** Adds batches to the sums of a network and a likelihood. */
 export function createBatchSums(evaluator: Evaluator, name: Likelihood, form: LikelihoodForm): BatchSums {
-  const { slots, linears, subset, network: { outputs } } = evaluator
+  const { slots, linears, layers, subset, network: { outputs } } = evaluator
   const likelihood = likelihoodModel(name, form)
   return {
     async add(kind, before, batch) {
       const sums = before ??
-        { examples: 0, loss: 0, curvature: zeroCurvature(kind, slots, linears), agreement: noAgreement(name, outputs) }
+        { examples: 0, loss: 0, curvature: zeroCurvature(kind, slots, layers), agreement: noAgreement(name, outputs) }
       const prepared = prepareBatch(evaluator, likelihood, kind, batch)
       const lowerTriangles = gramsAreAll(prepared, sums.curvature)
       const { f, curvature, features } = lowerTriangles
@@ -201,7 +201,8 @@ async function addJacobians({ evaluator, kind, batch, labelled, ofRows, seeds, s
   let curvature = before
   let reached: ReachedRows = []
   for (const from of starts) {
-    const linearisation = await evaluator.seeded(x, seeds(from))
+    const linearisation = await (curvature.structure === 'kron' ? evaluator.seededByGroup : evaluator.seeded)(x,
+      seeds(from))
     const jacobian = { ...linearisation.jacobian, weights }
     f = linearisation.f
     const addRow = kind.curvature === 'hessian' ? rowAdder(curvature, slots) : undefined

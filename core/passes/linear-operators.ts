@@ -4,7 +4,8 @@
  *
  * Whatever the layout (weight left or right, transposed or not, examples on any axis), an operator found here can hand
  * out its inputs as N x T x in and the cotangent of its output as K x N x T x out; T counts the positions of one
- * example. A convolution without groups is one too: its inputs are the patches under its window.
+ * example. A convolution without groups is one too: its inputs are the patches under its window. One in groups is as
+ * many operators as it has groups, which are found together.
  */
 import type { GraphBuilder } from '../graph/builder.js'
 import { type Attribute, batchAxis, type Dim, type Graph, isBatch, type Node, type Parameter } from '../graph/graph.js'
@@ -44,6 +45,23 @@ export interface LinearOperator {
   readonly patches?: Readonly<Record<string, Attribute>>
 }
 
+/** A convolution in groups: `in` and `out` are those of one group, and `positions` those of one image. */
+export interface GroupedConvolution {
+  readonly node: Node
+  readonly weightInput: 1
+  readonly weight: Parameter
+  readonly bias?: BiasUse
+  readonly groups: number
+  readonly in: number
+  readonly out: number
+  readonly positions: number
+  readonly input: string
+  readonly output: string
+  /** The axis of the examples. */
+  readonly examples: Dim
+  readonly patches: Readonly<Record<string, Attribute>>
+}
+
 /** Where a bias comes in: which input of which node. */
 export interface BiasUse {
   readonly parameter: Parameter
@@ -64,7 +82,7 @@ interface Surroundings {
 export function findLinearOperators(graph: Graph, types: ReadonlyMap<string, InferredValue>): LinearOperator[] {
   const around = lookAround(graph, types)
   return graph.nodes.flatMap(node => {
-    if (node.op === 'Conv') return convolution(node, around)
+    if (node.op === 'Conv') return numberAttribute(node, 'group', 1) === 1 ? convolution(node, around) : []
     if (node.op !== 'MatMul' && node.op !== 'Gemm') return []
     const found = linearOperator(node, 1, around) ?? linearOperator(node, 0, around)
     return found === undefined ? [] : [found]
@@ -125,16 +143,29 @@ function linearOperator(node: Node, weightInput: 0 | 1, around: Surroundings): L
   }
 }
 
-/**
- * A convolution in which every output channel sees all input channels, with the weight out x in x kernel as a matrix.
- */
+/** Every use of a parameter as the weight of a convolution in groups, in the order of the nodes. */
+export function findGroupedConvolutions(graph: Graph, types: ReadonlyMap<string, InferredValue>): GroupedConvolution[] {
+  const around = lookAround(graph, types)
+  return graph.nodes.flatMap(node => {
+    const groups = node.op === 'Conv' ? numberAttribute(node, 'group', 1) : 1
+    return groups === 1 ? [] : convolution(node, around).map((whole): GroupedConvolution => {
+      const { weight, bias, in: inputs, out, input, output, inputShape: [examples, positions], patches = {} } = whole
+      // Of a bias that is used elsewhere too, more than these groups is to be counted.
+      const own = bias !== undefined && around.consumers.get(bias.parameter.name)?.length === 1
+      return { node, weightInput: 1, weight, groups, in: inputs, out: out / groups, positions: Number(positions), input,
+        output: own || bias === undefined || bias.node === node ? output : node.outputs[0], examples, patches,
+        ...(own ? { bias } : {}) }
+    })
+  })
+}
+
+/** A convolution, with the weight out x in x kernel as a matrix. */
 function convolution(node: Node, around: Surroundings): LinearOperator[] {
   const traced = traceWeight(node.inputs[1], around)
   const [inputType, outputType] = [around.types.get(node.inputs[0]), around.types.get(node.outputs[0])]
   if (traced === undefined || traced.swapped || traced.parameter.transposed || inputType === undefined ||
     outputType === undefined || batchAxis(inputType) !== 0) return []
-  if (numberAttribute(node, 'group', 1) !== 1 ||
-    !sameShape(traced.parameter.shape, around.types.get(node.inputs[1])?.shape ?? [])) return []
+  if (!sameShape(traced.parameter.shape, around.types.get(node.inputs[1])?.shape ?? [])) return []
   const [out, ...window] = traced.parameter.shape
   const inputs = sizeOf(window)
   const patches = patchAttributes(node, inputType.shape, traced.parameter.shape)
@@ -263,6 +294,20 @@ export function appendCotangentRows(builder: GraphBuilder, operator: LinearOpera
   }
   const value = outputSwapped ? swapLast(builder, cotangent, outputShape.length + 1) : cotangent
   return exampleRows(builder, value, featuresLast(outputShape, outputSwapped), true)
+}
+
+/** Appends the nodes that compute the inputs of a convolution in groups as N x R x G x T x in. */
+export function appendGroupInputs(builder: GraphBuilder, operator: GroupedConvolution): string {
+  const { input, patches, groups, positions, examples } = operator
+  const columns = builder.node('Unfold', [input], patches)
+  return exampleRows(builder, columns, [examples, groups, positions * operator.in], false)
+}
+
+/** Appends the nodes that bring the cotangent of a convolution in groups to K x N x R x G x T x out. */
+export function appendGroupCotangents(builder: GraphBuilder, operator: GroupedConvolution, cotangent: string): string {
+  const { groups, out, positions, examples } = operator
+  const flat = builder.node('Reshape', [cotangent, builder.integers([0, -1, groups, out, positions])])
+  return exampleRows(builder, swapLast(builder, flat, 5), [examples, groups, positions * out], true)
 }
 
 function swapLast(builder: GraphBuilder, value: string, rank: number): string {

@@ -1,7 +1,9 @@
 /** @file H and the posterior precision as users see them, in the shape of their structure. */
 import { checkBytes } from '../budget/memory.js'
 import { assembled } from '../curvature/blocks.js'
-import type { Curvature, LowRankCurvature, PosteriorCurvature, ProcessCurvature } from '../curvature/curvature.js'
+import type { Curvature, KronBlock, LowRankCurvature, PosteriorCurvature,
+  ProcessCurvature } from '../curvature/curvature.js'
+import { plainBlocks } from '../curvature/kron-blocks.js'
 import { OptionError } from '../errors/errors.js'
 import { syrk } from '../kernels/linear-algebra.js'
 import { placesOfBlock } from '../network/parameter-blocks.js'
@@ -11,10 +13,13 @@ import { float64, type Tensor } from '../tensor/tensor.js'
 import { ekfacMatrix } from './ekfac.js'
 import { priorByParameter, priorByTensor, type StructuredPosterior } from './posterior.js'
 
-/** The block of one tensor, B kron A for a row-major out x in weight; `dense` has no A, `diagonal` neither. */
+/**
+ * The block of one tensor, B kron A for a row-major out x in weight; `dense` has no A, `diagonal` neither. Of a
+ * convolution in groups the blocks of the groups one after another: B is groups x out x out, A is groups x in x in.
+ */
 export interface KronMatrixBlock {
   readonly name: string
-  readonly kind: 'weight' | 'dense' | 'diagonal'
+  readonly kind: 'weight' | 'dense' | 'diagonal' | 'grouped'
   /** out x out. */
   readonly B?: Tensor
   /** in x in, divided by the number of examples (and positions). */
@@ -126,31 +131,53 @@ function blocksMatrix({ size, blocks }: BlockCurvature, slots: readonly Paramete
 
 function kronMatrix(size: number, curvature: Extract<Curvature, { structure: 'kron' }>, scale: number,
   delta: Float64Array | undefined): CurvatureMatrix {
-  const blocks = curvature.blocks.map((block): KronMatrixBlock => {
-    if (block.kind === 'diagonal') {
-      return { name: block.name, kind: 'diagonal', diagonal: block.diagonal.map(value => scale * value) }
-    }
-    // The scale goes to B alone: on both factors 1 / (sigma^2 T) would be squared.
-    const B = float64([block.out, block.out], block.B.map(value => scale * value))
-    if (block.kind === 'dense') return { name: block.name, kind: 'dense', B }
-    return { name: block.name, kind: 'weight', B,
-      A: float64([block.in, block.in], block.A.map(value => value / (block.rows || 1))) }
-  })
+  const blocks = curvature.blocks.map(block => kronMatrixBlock(block, scale))
   return { structure: 'kron', size, blocks, ...(delta === undefined ? {} : { delta }),
     toDense: () => dense(size, blocks, delta) }
+}
+
+function kronMatrixBlock(block: KronBlock, scale: number): KronMatrixBlock {
+  const { name } = block
+  if (block.kind === 'grouped') {
+    const parts = plainBlocks(block).map(part => kronMatrixBlock(part, scale))
+    const [B, A] = [parts.map(part => part.B), parts.map(part => part.A)].map(stacked)
+    return { name, kind: 'grouped', ...(B === undefined ? {} : { B }), ...(A === undefined ? {} : { A }) }
+  }
+  if (block.kind === 'diagonal') return { name, kind: 'diagonal', diagonal: block.diagonal.map(value => scale * value) }
+  // The scale goes to B alone: on both factors 1 / (sigma^2 T) would be squared.
+  const B = float64([block.out, block.out], block.B.map(value => scale * value))
+  if (block.kind === 'dense') return { name, kind: 'dense', B }
+  return { name, kind: 'weight', B, A: float64([block.in, block.in], block.A.map(value => value / (block.rows || 1))) }
+}
+
+/** Matrices of one size as one tensor. */
+function stacked(matrices: readonly (Tensor | undefined)[]): Tensor | undefined {
+  const [first] = matrices
+  return first && float64([matrices.length, ...first.shape], matrices.flatMap(each => [...each?.data ?? []]))
+}
+
+/** The block of each group; itself where it is of one piece. */
+function groupsOf(block: KronMatrixBlock): KronMatrixBlock[] {
+  const { name, kind, B, A } = block
+  if (kind !== 'grouped' || B === undefined) return [block]
+  const part = ({ shape: [groups, n], data }: Tensor, group: number): Tensor =>
+    float64([n, n], data.slice(group * data.length / groups, (group + 1) * data.length / groups))
+  return Array.from({ length: B.shape[0] },
+    (_, g) => ({ name, kind: 'weight', B: part(B, g), ...(A === undefined ? {} : { A: part(A, g) }) }))
 }
 
 function dense(size: number, blocks: readonly KronMatrixBlock[], delta: Float64Array | undefined): Float64Array {
   checkBytes('The dense matrix', 8 * size * size, 'Work with the blocks.')
   const matrix = new Float64Array(size * size)
   let offset = 0
-  blocks.forEach((block, b) => {
+  const pieces = blocks.flatMap((block, b) => groupsOf(block).map(piece => ({ ...piece, tensor: b })))
+  pieces.forEach(({ tensor, ...block }) => {
     const own = block.diagonal === undefined ? kroneckerProduct(block) : block.diagonal
     const n = block.diagonal === undefined ? Math.sqrt(own.length) : own.length
     for (let i = 0; i < n; i++) {
       if (block.diagonal === undefined) matrix.set(own.subarray(i * n, (i + 1) * n), (offset + i) * size + offset)
       else matrix[(offset + i) * size + offset + i] = own[i]
-      if (delta !== undefined) matrix[(offset + i) * size + offset + i] += delta[b]
+      if (delta !== undefined) matrix[(offset + i) * size + offset + i] += delta[tensor]
     }
     offset += n
   })

@@ -3,12 +3,13 @@
  * Kronecker blocks and diagonal ones (whose basis is the identity) are used through the same few operations.
  */
 import type { KronBlock } from '../curvature/curvature.js'
+import { type PlainBlock, plainBlocks } from '../curvature/kron-blocks.js'
 import { gemm } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { coordinates, type Eigenbasis, fromCoordinates, toCoordinates } from './eigenbasis.js'
 import { type FactorEigens, isDiagonal } from './factor-eigen.js'
 
-/** One parameter tensor seen as out x in. An undefined basis is the identity. */
+/** Parameters seen as out x in: a tensor, or a group of one. An undefined basis is the identity. */
 export interface EigenBlock {
   readonly out: number
   readonly in: number
@@ -25,6 +26,9 @@ export interface WeightedBlock extends EigenBlock {
   readonly variance: Float64Array
 }
 
+/** The blocks of one tensor, one after another: one, or one a group of a convolution. */
+export type TensorBlocks<Block extends EigenBlock = EigenBlock> = readonly Block[]
+
 /** Numbers in a row of a block's values. */
 export function rowWidth({ in: inputs, right }: EigenBlock): number {
   return right === undefined ? inputs : coordinates(right)
@@ -40,26 +44,28 @@ export function ownValues(block: EigenBlock, values: Float64Array): Float64Array
 }
 
 /** The blocks of a diagonal curvature in the order of the slots. */
-export function diagonalBlocks(diagonal: Float64Array, slots: readonly ParameterSlot[]): EigenBlock[] {
+export function diagonalBlocks(diagonal: Float64Array, slots: readonly ParameterSlot[]): TensorBlocks[] {
   return slots.map(slot => {
     const [out, inputs] = matrixShape(slot)
-    return { out, in: inputs, left: undefined, right: undefined,
-      values: clamped(diagonal.subarray(slot.offset, slot.offset + slot.size)) }
+    return [{ out, in: inputs, left: undefined, right: undefined,
+      values: clamped(diagonal.subarray(slot.offset, slot.offset + slot.size)) }]
   })
 }
 
 /** The blocks of a kron curvature from the decompositions of its factors. */
-export function kronBlocks(blocks: readonly KronBlock[], eigens: FactorEigens): EigenBlock[] {
-  return blocks.map(block => {
-    if (block.kind === 'diagonal') {
-      return { out: block.diagonal.length, in: 1, left: undefined, right: undefined, values: clamped(block.diagonal) }
-    }
-    const b = outputEigen(block.out, block.B, eigens)
-    if (block.kind === 'dense') return { out: block.out, in: 1, left: b.vectors, right: undefined, values: b.values }
-    const { values: a, basis } = eigens.of(block.A)
-    return { out: block.out, in: block.in, left: b.vectors, right: basis,
-      values: products(b.values, a, coordinates(basis), block.rows || 1) }
-  })
+export function kronBlocks(blocks: readonly KronBlock[], eigens: FactorEigens): TensorBlocks[] {
+  return blocks.map(block => plainBlocks(block).map(plain => kronBlock(plain, eigens)))
+}
+
+function kronBlock(block: PlainBlock, eigens: FactorEigens): EigenBlock {
+  if (block.kind === 'diagonal') {
+    return { out: block.diagonal.length, in: 1, left: undefined, right: undefined, values: clamped(block.diagonal) }
+  }
+  const b = outputEigen(block.out, block.B, eigens)
+  if (block.kind === 'dense') return { out: block.out, in: 1, left: b.vectors, right: undefined, values: b.values }
+  const { values: a, basis } = eigens.of(block.A)
+  return { out: block.out, in: block.in, left: b.vectors, right: basis,
+    values: products(b.values, a, coordinates(basis), block.rows || 1) }
 }
 
 /** Eigenvalues of B, and its eigenvectors, undefined for the identity. */
@@ -107,6 +113,36 @@ export function rotateMatrices(block: EigenBlock, rows: Float64Array, count: num
     }
   }
   return next
+}
+
+/** The rows of a count x size matrix in the eigenbases of a tensor's blocks, one block's coordinates after another. */
+export function rotateTensor(blocks: TensorBlocks, rows: Float64Array, count: number): Float64Array {
+  if (blocks.length === 1) return rotateMatrices(blocks[0], rows, count, false)
+  const sizes = blocks.map(block => block.out * block.in)
+  const widths = blocks.map(block => block.out * rowWidth(block))
+  const [size, width] = [sizes, widths].map(counts => counts.reduce((sum, own) => sum + own, 0))
+  const result = new Float64Array(count * width)
+  let [from, to] = [0, 0]
+  blocks.forEach((block, b) => {
+    const own = rotateMatrices(block, columns(rows, count, size, from, sizes[b]), count, false)
+    putColumns(result, own, count, width, to, widths[b])
+    from += sizes[b]
+    to += widths[b]
+  })
+  return result
+}
+
+/** Columns `offset` to `offset + width` of a count x size matrix, as a copy. */
+export function columns(rows: Float64Array, count: number, size: number, offset: number, width: number): Float64Array {
+  const result = new Float64Array(count * width)
+  for (let n = 0; n < count; n++) result.set(rows.subarray(n * size + offset, n * size + offset + width), n * width)
+  return result
+}
+
+/** Sets columns `offset` to `offset + width` of a count x size matrix. */
+export function putColumns(target: Float64Array, part: Float64Array, count: number, size: number, offset: number,
+  width: number): void {
+  for (let n = 0; n < count; n++) target.set(part.subarray(n * width, (n + 1) * width), n * size + offset)
 }
 
 /** M Q_A, or M Q_A' backward. */

@@ -1,5 +1,6 @@
 /** @file Eigen-decompositions of Kronecker factors: each is made once, whoever asks first and for whatever prior. */
 import type { KronBlock } from '../curvature/curvature.js'
+import { plainBlocks } from '../curvature/kron-blocks.js'
 import { InternalError } from '../errors/errors.js'
 import { lowRankEigen, symmetricEigen } from '../kernels/linear-algebra.js'
 import type { Eigenbasis } from './eigenbasis.js'
@@ -63,17 +64,27 @@ export interface FactorEigens {
 export function factorEigens(blocks: readonly KronBlock[]): FactorEigens {
   const factors: SymmetricFactor[] = []
   const factorOf = new Map<Float64Array, SymmetricFactor>()
+  const byFirst = new Map<number, SymmetricFactor[]>()
   const eigens = new Map<SymmetricFactor, FactorEigen>()
   const add = (own: SymmetricFactor): void => {
     // A bias's factor equals its weight's, and layers may share their inputs.
-    const known = factors.find(({ matrix }) => sameNumbers(matrix, own.matrix))
-    if (known === undefined) factors.push(own)
+    const alike = byFirst.get(own.matrix[0]) ?? []
+    const known = alike.find(({ matrix }) => sameNumbers(matrix, own.matrix))
+    if (known === undefined) {
+      factors.push(own)
+      byFirst.set(own.matrix[0], [...alike, own])
+    }
     factorOf.set(own.matrix, known ?? own)
   }
-  for (const block of blocks) {
-    if (block.kind === 'diagonal') continue
-    if (!isDiagonal(block.out, block.B)) add({ size: block.out, matrix: block.B, rank: block.out })
-    if (block.kind === 'weight') add({ size: block.in, matrix: block.A, rank: Math.min(block.in, block.rows) })
+  for (const whole of blocks) {
+    for (const block of plainBlocks(whole)) {
+      if (block.kind === 'diagonal') continue
+      if (!isDiagonal(block.out, block.B)) add({ size: block.out, matrix: block.B, rank: block.out })
+      if (block.kind !== 'weight') continue
+      // The bases of groups are whole: they are small, and one node of an exported prediction takes all of a tensor's.
+      const rank = whole.kind === 'grouped' ? block.in : Math.min(block.in, block.rows)
+      add({ size: block.in, matrix: block.A, rank })
+    }
   }
   return {
     of(matrix) {

@@ -17,23 +17,24 @@ import { lastLayerIndices } from '../curvature/last-layer.js'
 import { lastLayerShape } from '../network/linear-shape.js'
 import { slotsOfBlock } from '../network/parameter-blocks.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
-import { rowWidth, type WeightedBlock } from './eigen-block.js'
+import { joined } from '../tensor/joined.js'
+import { rowWidth, type TensorBlocks, type WeightedBlock } from './eigen-block.js'
 import type { DirectGradient, LinearPair, PosteriorMatrix, UsesOf, VarianceOperations,
   VarianceTerm } from './variance-operations.js'
 
 /** kron and diag: N x C variances or N x C x C covariances from the factors that use each slot. */
-export function blockVariance<A, J, V>(ops: VarianceOperations<A, J, V>, blocks: readonly WeightedBlock[],
+export function blockVariance<A, J, V>(ops: VarianceOperations<A, J, V>, blocks: readonly TensorBlocks<WeightedBlock>[],
   slots: readonly ParameterSlot[], uses: readonly UsesOf<A>[]): V {
   return ops.total(blockTerms(ops, blocks, slots, uses))
 }
 
 /** kron and diag, a last layer: N x C or N x C x C from its inputs, N x D. */
-export function lastLayerBlockVariance<A, J, V>(ops: VarianceOperations<A, J, V>, blocks: readonly WeightedBlock[],
-  slots: readonly ParameterSlot[], features: A): V {
+export function lastLayerBlockVariance<A, J, V>(ops: VarianceOperations<A, J, V>,
+  blocks: readonly TensorBlocks<WeightedBlock>[], slots: readonly ParameterSlot[], features: A): V {
   const { weight, bias } = lastLayerShape(slots)
-  const own = bias < 0 ? undefined : blocks[bias]
-  const folded = own !== undefined && sameOutputBasis(own, blocks[weight])
-  const layer = pairTerm(ops, features, undefined, blocks[weight], folded ? own : undefined)
+  const own = bias < 0 ? undefined : blocks[bias][0]
+  const folded = own !== undefined && sameOutputBasis(own, blocks[weight][0])
+  const layer = pairTerm(ops, features, undefined, blocks[weight][0], folded ? own : undefined)
   if (own === undefined || folded) return ops.total([layer])
   // In another basis the bias is a term of its own; its input is 1, so the term is the same for every example.
   return ops.total([layer, { kind: 'shared', rows: outputBasis(own), weights: rowOf(own) }])
@@ -70,7 +71,7 @@ export function lastLayerFullVariance<A, J, V>(ops: VarianceOperations<A, J, V>,
 }
 
 /** Operators that are applied once per example first, then what must be written out: each slot is in one term. */
-function* blockTerms<A, J, V>(ops: VarianceOperations<A, J, V>, blocks: readonly WeightedBlock[],
+function* blockTerms<A, J, V>(ops: VarianceOperations<A, J, V>, blocks: readonly TensorBlocks<WeightedBlock>[],
   slots: readonly ParameterSlot[], uses: readonly UsesOf<A>[]): Generator<VarianceTerm<A, J>> {
   const rest = new Set(uses.filter(use => use.asWeight.length + use.asBias.length + use.direct.length > 0))
   for (const use of uses) {
@@ -78,8 +79,8 @@ function* blockTerms<A, J, V>(ops: VarianceOperations<A, J, V>, blocks: readonly
     if (pair === undefined) continue
     const folded = foldableBias(pair, uses, blocks, slots)
     // A tensor's shape does not tell: [1, out, in] is a matrix of a product and a kernel of a convolution.
-    const block = { ...blocks[use.slot], out: pair.out, in: pair.in }
-    yield pairTerm(ops, pair.a, pair.g, block, folded && blocks[folded.slot])
+    const block = { ...blocks[use.slot][0], out: pair.out, in: pair.in }
+    yield pairTerm(ops, pair.a, pair.g, block, folded && blocks[folded.slot][0])
     rest.delete(use)
     if (folded !== undefined) rest.delete(folded)
   }
@@ -101,22 +102,28 @@ function pairTerm<A, J, V>(ops: VarianceOperations<A, J, V>, a: A, g: A | undefi
 }
 
 /** R = the sum of the rotated outer products, written out, and w = v, for a parameter used in more than one place. */
-function summedTerm<A, J, V>(ops: VarianceOperations<A, J, V>, uses: UsesOf<A>, block: WeightedBlock,
+function summedTerm<A, J, V>(ops: VarianceOperations<A, J, V>, uses: UsesOf<A>, blocks: TensorBlocks<WeightedBlock>,
   slot: ParameterSlot): VarianceTerm<A, J> {
-  const own = { ...slot, offset: 0, size: block.variance.length }
-  return { kind: 'jacobian', rows: ops.jacobian([own], rotatedFactors(ops, uses, block)), weights: rowOf(block) }
+  const values = joined(blocks.map(({ variance }) => variance))
+  const own = { ...slot, offset: 0, size: values.length }
+  return { kind: 'jacobian', rows: ops.jacobian([own], rotatedFactors(ops, uses, blocks)),
+    weights: { values, rows: 1, columns: values.length } }
 }
 
 /** The factors of one parameter in its eigenbasis, as those of the only slot there is. */
 function rotatedFactors<A, J, V>(ops: VarianceOperations<A, J, V>, { asWeight, asBias, direct }: UsesOf<A>,
-  block: WeightedBlock): (LinearPair<A> | DirectGradient<A>)[] {
+  blocks: TensorBlocks<WeightedBlock>): (LinearPair<A> | DirectGradient<A>)[] {
+  const [block] = blocks
   const { left, right } = block
+  const whole = blocks.length === 1 && right === undefined
   return [
     ...asWeight.map(pair => ({ ...pair, weight: 0, bias: -1, in: right === undefined ? pair.in : rowWidth(block),
       a: right === undefined ? pair.a : ops.rotate(pair.a, right), g: rotate(ops, pair.g, left) })
     ),
     ...asBias.map(pair => ({ ...pair, weight: -1, bias: 0, g: rotate(ops, pair.g, left) })),
-    ...direct.map(factor => ({ ...factor, parameter: 0, gradient: rotate(ops, factor.gradient, left) })),
+    ...direct.map(factor => ({ ...factor, parameter: 0,
+      gradient: whole ? rotate(ops, factor.gradient, left) : ops.rotateTensor(factor.gradient, blocks) })
+    ),
   ]
 }
 
@@ -128,15 +135,15 @@ function onlyPair<A>({ asWeight, asBias, direct }: UsesOf<A>): LinearPair<A> | u
 }
 
 /** The bias of a pair if it belongs to this pair alone and lives in the same eigenbasis as the weight's outputs. */
-function foldableBias<A>(pair: LinearPair<A>, uses: readonly UsesOf<A>[], blocks: readonly WeightedBlock[],
-  slots: readonly ParameterSlot[]
+function foldableBias<A>(pair: LinearPair<A>, uses: readonly UsesOf<A>[],
+  blocks: readonly TensorBlocks<WeightedBlock>[], slots: readonly ParameterSlot[]
 ):
   | UsesOf<A>
   | undefined {
   if (pair.bias < 0 || slots[pair.bias].elements !== undefined) return undefined
   const use = uses[pair.bias]
   const alone = use.asBias.length === 1 && use.asWeight.length === 0 && use.direct.length === 0
-  return alone && sameOutputBasis(blocks[pair.bias], blocks[pair.weight]) ? use : undefined
+  return alone && sameOutputBasis(blocks[pair.bias][0], blocks[pair.weight][0]) ? use : undefined
 }
 
 /** Bases are compared as objects: equal numbers in two arrays would be written out, which is slower but as right. */

@@ -10,6 +10,7 @@ import { arenaArray } from '../kernels/arena.js'
 import { square } from '../kernels/arithmetic.js'
 import { gemm, type RealArray, triangularSolveRight } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
+import { rotateTensor } from './eigen-block.js'
 import { beside, type Eigenbasis, isThin } from './eigenbasis.js'
 import { type JacobianRows, type OutputLayout, sumOfTerms } from './kernel-terms.js'
 import { quadraticForms } from './quadratic-forms.js'
@@ -22,6 +23,7 @@ export function kernelOperations(layout: OutputLayout): VarianceOperations<RealA
   return {
     product: (x, matrix, options) => product(x, matrix, examples, options),
     rotate: (x, basis) => rotate(x, basis, examples),
+    rotateTensor: (x, blocks) => rotateTensor(blocks, Float64Array.from(x), outputs * examples),
     square: x => {
       const squares = arenaArray(x, x.length)
       square(x, squares)

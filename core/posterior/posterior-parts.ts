@@ -7,7 +7,7 @@ import { lastLayerShape } from '../network/linear-shape.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { applied } from './applied.js'
-import type { WeightedBlock } from './eigen-block.js'
+import type { TensorBlocks, WeightedBlock } from './eigen-block.js'
 import { blockVariance, type FactoredBlock, factorVariance, lastLayerBlockVariance,
   lastLayerFullVariance } from './functional-variance.js'
 import { kernelOperations } from './kernel-operations.js'
@@ -17,7 +17,7 @@ import { narrowed, putVariances, type VarianceKind, withRowSums } from './varian
 
 /** Blocks with their variances in their eigenbases (kron, diag), or Cholesky factors of a precision or its blocks. */
 export type PosteriorParts =
-  | { readonly kind: 'blocks', readonly blocks: readonly WeightedBlock[] }
+  | { readonly kind: 'blocks', readonly blocks: readonly TensorBlocks<WeightedBlock>[] }
   | { readonly kind: 'factors', readonly blocks: readonly FactoredBlock[] }
   | { readonly kind: 'lowrank', readonly parts: readonly LowRankPart[] }
   | ProcessParts
@@ -59,7 +59,7 @@ export function outputMoments(parts: PosteriorParts, slots: readonly ParameterSl
 
 /** What a last layer's variances are made from: its blocks, or the covariance P^-1 of a full posterior. */
 export type LastLayerParts =
-  | { readonly kind: 'blocks', readonly blocks: readonly WeightedBlock[] }
+  | { readonly kind: 'blocks', readonly blocks: readonly TensorBlocks<WeightedBlock>[] }
   | { readonly kind: 'covariance', readonly covariance: Float64Array }
 
 /** What is wanted of J P^-1 J' for a last layer, from its inputs, N x D, without any Jacobian. */

@@ -4,6 +4,7 @@
  */
 import type { LinearShape } from '../network/linear-shape.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
+import type { TensorBlocks } from './eigen-block.js'
 import type { Eigenbasis } from './eigenbasis.js'
 
 /** A matrix of the posterior, row-major: the same for every example. */
@@ -64,6 +65,8 @@ export interface VarianceOperations<A, J, V> {
   product(x: A, matrix: PosteriorMatrix, options?: ProductOptions): A
   /** The coordinates of the rows of x in a basis. */
   rotate(x: A, basis: Eigenbasis): A
+  /** The gradients of a tensor, ... x size, in the eigenbases of its blocks. */
+  rotateTensor(x: A, blocks: TensorBlocks): A
   /** x^2, element by element. */
   square(x: A): A
   /** (x, 1): x of N x D with a column of ones behind it when the layer has a bias. */

@@ -5,10 +5,12 @@
 import { InternalError } from '../errors/errors.js'
 import { symmetricEigen, triangularSolveRight } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
-import { type Eigenbasis, isThin } from '../posterior/eigenbasis.js'
+import { rowWidth, type TensorBlocks } from '../posterior/eigen-block.js'
+import { coordinates, type Eigenbasis, fromCoordinates, isThin } from '../posterior/eigenbasis.js'
 import { once } from '../posterior/posterior.js'
 import type { DirectGradient, LinearPair, PosteriorMatrix, ProductOptions, VarianceOperations,
   VarianceTerm } from '../posterior/variance-operations.js'
+import { joined } from '../tensor/joined.js'
 import { type Formulas, formulas } from './formulas.js'
 import { type OutputVariance, sumOfVariances } from './output-variance.js'
 
@@ -50,6 +52,7 @@ export function graphOperations(precisions: GraphPrecisions,
   return {
     product: (x, matrix, options) => product(network, x, matrix, options),
     rotate: (x, basis) => rotate(network, x, basis),
+    rotateTensor: (x, blocks) => rotateTensor(precisions, x, blocks, outputs),
     square: ({ name, width }) => ({ name: network.mul(name, name), width }),
     withOnes: ({ name, width }, bias) => (bias ? { name, width: width + 1, ones: true } : { name, width }),
     jacobian: (slots, factors) => writtenOut(precisions, slots, factors, outputs),
@@ -87,6 +90,28 @@ function rotate(f: Formulas, x: GraphRows, basis: Eigenbasis): GraphRows {
   if (!isThin(basis)) return inside
   const outside = f.sub(x.name, product(f, inside, matrix, { transposed: true }).name)
   return { name: f.concat([inside.name, outside], -1), width: rank + size }
+}
+
+/** U_B' G Q_A of every group's part G of a gradient of C x N x size: groups x out x in, all of one size. */
+function rotateTensor(precisions: GraphPrecisions, x: GraphRows, blocks: TensorBlocks, outputs: number): GraphRows {
+  const { double: f } = precisions
+  const [{ out, in: inputs }] = blocks
+  const groups = blocks.length
+  const width = rowWidth(blocks[0])
+  const parts = f.reshape(asDouble(precisions, x.name), [outputs, -1, groups, out, inputs])
+  const rights = joined(blocks.map(({ right }) => (right === undefined ? identity(inputs) : basisMatrix(right))))
+  const inside = f.matmul(parts, f.matrix(rights, [groups, inputs, width]))
+  const lefts = joined(blocks.map(({ left }) => (left === undefined ? identity(out) : transpose(left, out, out))))
+  const rotated = blocks.every(({ left }) => left === undefined)
+    ? inside
+    : f.matmul(f.matrix(lefts, [groups, out, out]), inside)
+  return { name: f.reshape(rotated, [outputs, -1, groups * out * width]), width: groups * out * width }
+}
+
+/** Q of size x coordinates. */
+function basisMatrix(basis: Eigenbasis): Float64Array {
+  const width = coordinates(basis)
+  return transpose(fromCoordinates(basis, identity(width), width), width, basis.size)
 }
 
 /** Columns x rows of rows x columns. */

@@ -200,10 +200,10 @@ export function bytesPerExample(evaluator: Evaluator, seeds: number, use: BatchU
 const LOOP_WORK = 10
 
 /** Parameters of each dense matrix of a structure: of the one of all parameters, or of each block. */
-export function denseSizes({ slots, linears }: Pick<Evaluator, 'slots' | 'linears'>,
+export function denseSizes({ slots, layers }: Pick<Evaluator, 'slots' | 'layers'>,
   { structure, blocks = 'layer' }: SumShape): number[] {
   if (structure === 'full') return [parameterCount(slots)]
-  return structure === 'blockdiag' ? blockSizes(blocks, slots, linears) : []
+  return structure === 'blockdiag' ? blockSizes(blocks, slots, layers) : []
 }
 
 /** Of one dense matrix and one example: its rows written out, and their products with each other or a factor. */

@@ -12,6 +12,7 @@ import { lastLayerShape, lastLayerSlots, type LinearShape } from '../network/lin
 import type { Network } from '../network/network.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { parameterSlots, parameterVector } from '../network/parameters.js'
+import { numberAttribute } from '../ops/node-attributes.js'
 import type { Subset } from '../options/words.js'
 import { inferTypes } from '../passes/infer.js'
 import { type Precision, sizeOf, type Tensor, tensor } from '../tensor/tensor.js'
@@ -54,6 +55,8 @@ export interface Evaluator {
   readonly slots: readonly ParameterSlot[]
   /** Linear operators that use parameters of the subset, one for each use. */
   readonly linears: readonly (LinearShape & { readonly positions: number })[]
+  /** These, and convolutions in groups: what has Kronecker factors. */
+  readonly layers: readonly LinearShape[]
   /** Weights of linear operators that the network uses in another way too (a tied table of tokens). */
   readonly alsoDirect: readonly string[]
   /** The network's own weights. */
@@ -77,6 +80,8 @@ export interface Evaluator {
   jacobian(x: Inputs, positions?: PositionRange): Promise<Linearisation>
   /** With seeds that depend on the outputs: a root of the likelihood's Hessian. */
   seeded(x: Inputs, seeds: Seeds): Promise<Linearisation>
+  /** The same with the pairs of convolutions in groups, for Kronecker factors. */
+  seededByGroup(x: Inputs, seeds: Seeds): Promise<Linearisation>
   /**
    * Kronecker factors without the Jacobian leaving the engine: adds a'a and g'g of every linear operator to its sums
    * (the a'a only with `inputs`, once a batch) and returns f. Undefined where a parameter is used in another way.
@@ -105,12 +110,19 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
   const names = slots.map(slot => slot.name)
   const programs = programCache(engine, precision)
   const factors = (seeds: number): FactorsProgram =>
-    programs.factors(seeds, () => factorsProgram(graph, output, names, seeds))
+    programs.factors(`factors ${seeds}`, () => factorsProgram(graph, output, names, seeds))
+  const inGroups = subset === 'all' &&
+    graph.nodes.some(node => node.op === 'Conv' && numberAttribute(node, 'group', 1) !== 1)
+  const byGroup = (seeds: number): FactorsProgram =>
+    inGroups
+      ? programs.factors(`groups ${seeds}`, () => factorsProgram(graph, output, names, seeds, true))
+      : factors(seeds)
   let secondOrder: HessianMap | undefined
-  const linearise = async (x: Inputs, count: number,
-    seed: (program: FactorsProgram) => DeferredInput): Promise<Linearisation> => {
-    const program = factors(count)
-    const results = await (await programs.compiled(`factors ${count}`, program.graph)).run(x, {
+  const linearise = async (x: Inputs, count: number, seed: (program: FactorsProgram) => DeferredInput,
+    groups = false): Promise<Linearisation> => {
+    const program = groups ? byGroup(count) : factors(count)
+    const key = `${groups ? 'groups' : 'factors'} ${count}`
+    const results = await (await programs.compiled(key, program.graph)).run(x, {
       deferred: seed(program),
     })
     return { f: real(results, program.output), jacobian: factoredJacobian(program, results) }
@@ -132,7 +144,8 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
     engine,
     slots,
     linears: subset === 'all' ? linearShapes(factors(1)) : [{ ...lastLayerShape(slots), positions: 1 }],
-    alsoDirect: subset === 'all' ? alsoDirect(factors(1)) : [],
+    layers: subset === 'all' ? layerShapes(byGroup(1)) : [lastLayerShape(slots)],
+    alsoDirect: subset === 'all' ? alsoDirect(byGroup(1)) : [],
     theta: parameterVector(graph, slots),
     forwardCost: forwardMultiplications(graph),
     widest: sizes.reduce((most, size) => Math.max(most, size), 0),
@@ -152,6 +165,8 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
       linearise(x, positions.count * network.outputs, program =>
         oneHotSeeds(program, positions.from * network.outputs, precision)),
     seeded: (x, seeds) => linearise(x, seeds.count, program => deferredSeeds(program, seeds, precision)),
+    seededByGroup: (x, seeds) =>
+      linearise(x, seeds.count, program => deferredSeeds(program, seeds, precision), inGroups),
     kroneckerSums: subset === 'all' && factors(1).factors.every(factor => factor.kind === 'linear') ?
       async (x, seeds, sums, inputs) => {
         const program = factors(seeds.count)
@@ -185,16 +200,16 @@ function valueSizes(graph: Network['graph']): number[] {
 /** Compiles every program once. */
 function programCache(engine: Engine, precision: Precision) {
   const compiled = new Map<string, Promise<Program>>()
-  const factors = new Map<number, FactorsProgram>()
+  const factors = new Map<string, FactorsProgram>()
   return {
     compiled(key: string, graph: FactorsProgram['graph']): Promise<Program> {
       const known = compiled.get(key) ?? engine.compile(graph, precision)
       compiled.set(key, known)
       return known
     },
-    factors(seeds: number, make: () => FactorsProgram): FactorsProgram {
-      const known = factors.get(seeds) ?? make()
-      factors.set(seeds, known)
+    factors(key: string, make: () => FactorsProgram): FactorsProgram {
+      const known = factors.get(key) ?? make()
+      factors.set(key, known)
       return known
     },
     dispose(): void {
@@ -224,9 +239,19 @@ export function linearShapes({ parameters, factors }: FactorsProgram): Evaluator
   )
 }
 
-function alsoDirect({ factors }: FactorsProgram): string[] {
+/** The layers of a program whose weights have Kronecker factors, with its parameters numbered. */
+export function layerShapes(program: FactorsProgram): LinearShape[] {
+  const index = (name: string | undefined): number => (name === undefined ? -1 : program.parameters.indexOf(name))
+  return [...linearShapes(program),
+    ...program.grouped.map(({ weight, bias, groups, in: inputs, out }) => ({ weight: index(weight), bias: index(bias),
+      in: inputs, out, groups })
+    )]
+}
+
+function alsoDirect({ factors, grouped }: FactorsProgram): string[] {
   const direct = new Set(factors.flatMap(factor => (factor.kind === 'direct' ? [factor.parameter] : [])))
-  const weights = factors.flatMap(factor => (factor.kind === 'linear' ? [factor.weight ?? ''] : []))
+  const weights = [...factors.flatMap(factor => (factor.kind === 'linear' ? [factor.weight ?? ''] : [])),
+    ...grouped.map(({ weight }) => weight ?? '')]
   return [...new Set(weights.filter(name => direct.has(name)))]
 }
 

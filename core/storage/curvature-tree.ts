@@ -3,6 +3,7 @@ import { type Curvature, type DenseBlock, isSum, type KronBlock, type LowRankMod
   type ProcessPart } from '../curvature/curvature.js'
 import { UntrustedInputError } from '../errors/errors.js'
 import { SUM_STRUCTURES } from '../options/words.js'
+import { joined } from '../tensor/joined.js'
 import type { Tree } from './container.js'
 import { amountField, arrayField, countField, countsField, exact, type Fields, fieldsOf, listField, numberField,
   positiveField, textField, wordField } from './fields.js'
@@ -17,11 +18,11 @@ export function curvatureToTree(curvature: PosteriorCurvature): Tree {
     case 'diag':
       return { structure: 'diag', size: curvature.size, diagonal: curvature.diagonal }
     case 'kron':
-      return { structure: 'kron', size: curvature.size, blocks: curvature.blocks.map(block => ({ ...block })) }
+      return { structure: 'kron', size: curvature.size, blocks: curvature.blocks.map(blockToTree) }
     case 'blockdiag':
       return { structure: 'blockdiag', size: curvature.size, blocks: curvature.blocks.map(block => ({ ...block })) }
     case 'ekfac':
-      return { structure: 'ekfac', size: curvature.size, blocks: curvature.blocks.map(block => ({ ...block })),
+      return { structure: 'ekfac', size: curvature.size, blocks: curvature.blocks.map(blockToTree),
         values: curvature.values }
     case 'factored':
       return { structure: 'factored', of: curvature.of, size: curvature.size, rank: curvature.rank,
@@ -80,16 +81,61 @@ function denseBlockFrom(fields: Fields): DenseBlock {
     matrix: arrayField(fields, 'matrix', size * size) })
 }
 
+/** Groups are written as one block, whose arrays are theirs one after another. */
+function blockToTree(block: KronBlock): Record<string, Tree> {
+  if (block.kind !== 'grouped') return { ...block }
+  const { kind, name, parts } = block
+  const weights = parts.flatMap(part => (part.kind === 'weight' ? [part] : []))
+  const dense = parts.flatMap(part => (part.kind === 'diagonal' || part.kind === 'grouped' ? [] : [part]))
+  const [{ out }] = dense
+  const own = { kind, name, groups: parts.length, out, B: joined(dense.map(({ B }) => B)) }
+  if (weights.length === 0) return { ...own, of: 'dense' }
+  return { ...own, of: 'weight', in: weights[0].in, A: joined(weights.map(({ A }) => A)),
+    rows: Float64Array.from(weights, ({ rows }) => rows) }
+}
+
 function blockFrom(fields: Fields, empty: boolean): KronBlock {
-  const kind = wordField(fields, 'kind', ['weight', 'dense', 'diagonal'] as const)
+  const kind = wordField(fields, 'kind', ['weight', 'dense', 'diagonal', 'grouped'] as const)
   const name = textField(fields, 'name')
   if (kind === 'diagonal') return exact(fields, name, { kind, name, diagonal: arrayField(fields, 'diagonal') })
   const out = countField(fields, 'out')
+  if (kind === 'grouped') return groupedFrom(fields, name, out, empty)
   const B = arrayField(fields, 'B', out * out)
   if (kind === 'dense') return exact(fields, name, { kind, name, out, B })
   const inputs = countField(fields, 'in')
   return exact(fields, name, { kind, name, out, in: inputs, B, A: arrayField(fields, 'A', inputs * inputs),
     rows: empty ? amountField(fields, 'rows') : positiveField(fields, 'rows') })
+}
+
+function groupedFrom(fields: Fields, name: string, out: number, empty: boolean): KronBlock {
+  const kind = 'grouped'
+  const of = wordField(fields, 'of', ['weight', 'dense'] as const)
+  const groups = countField(fields, 'groups')
+  const B = arrayField(fields, 'B', groups * out * out)
+  if (B.length === 0) throw damaged(name, 'has no groups')
+  const part = (values: Float64Array, group: number): Float64Array =>
+    values.slice(group * values.length / groups, (group + 1) * values.length / groups)
+  const indices = Array.from({ length: groups }, (_, group) => group)
+  if (of === 'dense') {
+    exact(fields, name, { kind, name, of, groups, out, B })
+    return { kind, name, parts: indices.map(group => ({ kind: of, name, out, B: part(B, group) })) }
+  }
+  const inputs = countField(fields, 'in')
+  const A = arrayField(fields, 'A', groups * inputs * inputs)
+  const rows = arrayField(fields, 'rows', groups)
+  if (rows.some(count => count < 0 || (count === 0 && !empty))) throw damaged(name, 'counts no rows')
+  exact(fields, name, { kind, name, of, groups, out, in: inputs, B, A, rows })
+  return { kind, name,
+    parts: indices.map(group => ({ kind: of, name, out, in: inputs, B: part(B, group), A: part(A, group),
+      rows: rows[group] })
+    ) }
+}
+
+function damaged(name: string, fault: string): UntrustedInputError {
+  return new UntrustedInputError(`The file is damaged: the curvature of '${name.slice(0, 200)}' ${fault}.`, {
+    format: 'container',
+    path: 'blocks',
+  })
 }
 
 function partFrom(fields: Fields, size: number): ProcessPart {

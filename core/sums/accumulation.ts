@@ -65,14 +65,14 @@ const PAIR_BYTES = 128 << 20
  */
 export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, options: FitOptions, keepFeatures: boolean,
   note: (sentence: string) => void): Accumulation {
-  const { slots, linears, network } = evaluator
+  const { slots, layers, network } = evaluator
   const likelihood = likelihoodModel(options.likelihood, { roots: options.roots })
-  checkMemory(options, slots, linears, options.memoryLimit)
+  checkMemory(options, slots, layers, options.memoryLimit)
   const { outputs } = network
   const seedsOfTerm = curvatureSeeds(likelihood, outputs, options)
   const seeds = seedsOfTerm * termsOf(network)
   const seedsAtOnce = seedsOfTerm * positionsAtOnce(evaluator, seedsOfTerm)
-  const shards = shardCount(sumBytes(options, slots, linears))
+  const shards = shardCount(sumBytes(options, slots, layers))
   const scheduler = scheduleBatches(pool, { structure: options.structure, blocks: options.blocks,
     curvature: options.curvature, draws: options.draws, seed: options.seed, kfacApprox: options.kfacApprox,
     keepFeatures }, shards)
@@ -116,7 +116,7 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
     },
     sums: async () =>
       await scheduler.collect() ??
-        { examples: 0, loss: 0, curvature: zeroCurvature(options, slots, linears),
+        { examples: 0, loss: 0, curvature: zeroCurvature(options, slots, layers),
           agreement: noAgreement(options.likelihood, outputs) },
     linearData: async () => {
       await kept

@@ -1,6 +1,7 @@
 /** @file The diagonal of a curvature of any structure. */
 import { scatter } from '../curvature/blocks.js'
-import type { Curvature, KronBlock } from '../curvature/curvature.js'
+import type { Curvature } from '../curvature/curvature.js'
+import { type PlainBlock, plainBlocks } from '../curvature/kron-blocks.js'
 import { placesOfBlock } from '../network/parameter-blocks.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 
@@ -21,13 +22,20 @@ export function curvatureDiagonal(curvature: Curvature, slots: readonly Paramete
     }
     case 'kron': {
       const result = new Float64Array(curvature.size)
-      curvature.blocks.forEach((block, i) => result.set(blockDiagonal(block), slots[i].offset))
+      curvature.blocks.forEach((whole, i) => {
+        let { offset } = slots[i]
+        for (const block of plainBlocks(whole)) {
+          const own = blockDiagonal(block)
+          result.set(own, offset)
+          offset += own.length
+        }
+      })
       return result
     }
   }
 }
 
-function blockDiagonal(block: KronBlock): Float64Array {
+function blockDiagonal(block: PlainBlock): Float64Array {
   if (block.kind === 'diagonal') return block.diagonal
   const b = diagonalOf(block.B, block.out)
   if (block.kind === 'dense') return b

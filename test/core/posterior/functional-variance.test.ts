@@ -262,8 +262,9 @@ t.test('a layer by its factors and by its features alone has one variance', asyn
 
 t.test('an operator without inputs has the variance of its bias alone', async t => {
   const slots = slotsOf([{ name: 'w', shape: [2, 0] }, { name: 'b', shape: [2] }])
-  const block = (inputs: number, variance: number[]): WeightedBlock => ({ out: 2, in: inputs, left: undefined,
-    right: undefined, values: new Float64Array(variance.length), variance: Float64Array.from(variance) })
+  const block = (inputs: number,
+    variance: number[]): WeightedBlock[] => [{ out: 2, in: inputs, left: undefined, right: undefined,
+    values: new Float64Array(variance.length), variance: Float64Array.from(variance) }]
   const parts = { kind: 'blocks', blocks: [block(0, []), block(1, [2, 3])] } as const
   t.same([...lastLayerVariance(parts, slots, new Float64Array(0), 2, 'diagonal')], [2, 3, 2, 3])
 })

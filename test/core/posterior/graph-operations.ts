@@ -1,6 +1,7 @@
 /** @file The operations of the variances as nodes of a graph: the same formulas, written down for any engine to run. */
 import type { GraphBuilder } from '../../../core/graph/builder.js'
 import { triangularInverse } from '../../../core/kernels/linear-algebra.js'
+import { rotateTensor } from '../../../core/posterior/eigen-block.js'
 import type { VarianceKind } from '../../../core/posterior/variance-kind.js'
 import type { DirectGradient, LinearPair, PosteriorMatrix, VarianceOperations,
   VarianceTerm } from '../../../core/posterior/variance-operations.js'
@@ -22,6 +23,12 @@ export function graphOperations(b: GraphBuilder, outputs: number,
       if (rank === size) return inside
       const image = b.node('MatMul', [inside, b.node('Transpose', [u], { perm: [1, 0] })])
       return b.node('Concat', [inside, b.node('Sub', [x, image])], { axis: -1 })
+    },
+    rotateTensor: (x, blocks) => {
+      const size = blocks.reduce((sum, block) => sum + block.out * block.in, 0)
+      const unit = Float64Array.from({ length: size * size }, (_, i) => Number(i % (size + 1) === 0))
+      const values = rotateTensor(blocks, unit, size)
+      return b.node('MatMul', [x, constant(b, { values, rows: size, columns: values.length / size })])
     },
     square: x => b.node('Mul', [x, x]),
     withOnes: (x, bias) =>

@@ -50,7 +50,7 @@ const near = (a: ArrayLike<number>, b: ArrayLike<number>): boolean => relativeDi
 
 t.test('the range alone is kept', async t => {
   const parts = posterior.parts()
-  const basis = parts.kind === 'blocks' ? parts.blocks[0]?.right : undefined
+  const basis = parts.kind === 'blocks' ? parts.blocks[0]?.[0]?.right : undefined
   t.ok(basis !== undefined && isThin(basis))
   t.equal(basis?.rank, ROWS)
 })

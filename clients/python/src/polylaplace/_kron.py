@@ -15,8 +15,9 @@ class KronFactors(BlockSequence):
     """A block-diagonal matrix with one block for each tensor, in parameter order.
 
     A block is a mapping with `name` and either `B` (b, b) and `A` (a, a) (the block is B ⊗ A), `B` alone (a dense
-    block), or `diagonal` (d,). The matrix is `scale` times the blocks, plus on the diagonal of each block its number in
-    `delta`, which has one for each block.
+    block), or `diagonal` (d,). Of a convolution in g groups, `B` (g, b, b) and `A` (g, a, a) are those of the groups,
+    whose blocks follow one another on the diagonal. The matrix is `scale` times the blocks, plus on the diagonal of
+    each block its number in `delta`, which has one for each block.
     """
 
     def __init__(self, blocks: Sequence[Mapping[str, Any]], scale: float = 1.0, delta: Array | None = None) -> None:
@@ -59,17 +60,32 @@ class KronFactors(BlockSequence):
 def _size(block: Mapping[str, Any]) -> int:
     if block.get("diagonal") is not None:
         return int(np.size(block["diagonal"]))
-    return len(block["B"]) * (1 if block.get("A") is None else len(block["A"]))
+    outer, inner = _factors(block)
+    return sum(len(b) * (1 if a is None else len(a)) for b, a in zip(outer, inner, strict=True))
+
+
+def _factors(block: Mapping[str, Any]) -> tuple[list[Array], list[Array | None]]:
+    """B and A of every group, of which a block has one unless it is that of a convolution in groups."""
+    outer, inner = np.asarray(block["B"]), block.get("A")
+    if outer.ndim == 2:
+        return [outer], [None if inner is None else np.asarray(inner)]
+    return list(outer), [None] * len(outer) if inner is None else list(np.asarray(inner))
 
 
 def _dense(block: Mapping[str, Any]) -> Array:
     if block.get("diagonal") is not None:
         return np.diag(np.ravel(block["diagonal"]))
-    return np.asarray(block["B"]) if block.get("A") is None else np.kron(block["B"], block["A"])
+    matrix = np.zeros((_size(block), _size(block)))
+    at = 0
+    for b, a in zip(*_factors(block), strict=True):
+        part = b if a is None else np.kron(b, a)
+        matrix[at : at + len(part), at : at + len(part)] = part
+        at += len(part)
+    return matrix
 
 
 def _diagonal(block: Mapping[str, Any]) -> Array:
     if block.get("diagonal") is not None:
         return np.ravel(block["diagonal"])
-    outer = np.diag(block["B"])
-    return outer if block.get("A") is None else np.kron(outer, np.diag(block["A"]))
+    parts = zip(*_factors(block), strict=True)
+    return np.concatenate([np.diag(b) if a is None else np.kron(np.diag(b), np.diag(a)) for b, a in parts])
