@@ -201,8 +201,9 @@ async function addJacobians({ evaluator, kind, batch, labelled, ofRows, seeds, s
   let curvature = before
   let reached: ReachedRows = []
   for (const from of starts) {
-    const linearisation = await (curvature.structure === 'kron' ? evaluator.seededByGroup : evaluator.seeded)(x,
-      seeds(from))
+    const linearisation = await (curvature.structure === 'kron'
+      ? evaluator.seededByGroup(x, seeds(from))
+      : evaluator.seeded(x, seeds(from)))
     const jacobian = { ...linearisation.jacobian, weights }
     f = linearisation.f
     const addRow = kind.curvature === 'hessian' ? rowAdder(curvature, slots) : undefined
