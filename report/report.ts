@@ -136,12 +136,16 @@ function uncertainRows(rows: readonly UncertainRow[], classes: readonly string[]
 }
 
 function tensors(posterior: LaplacePosterior, { parameters, parameterCount }: PosteriorSummary): string[][] {
-  const variance = parameterCount <= MOST_WEIGHTS ? posterior.posteriorVariance() : undefined
+  // P, or C P where each output has a posterior of its own: means are over these too.
+  const deviations = parameterCount <= MOST_WEIGHTS ? posterior.marginals().variances.map(Math.sqrt) : undefined
   let at = 0
   return parameters.map(({ name, shape, size }) => {
-    const own = variance?.subarray(at, at + size)
+    let sum = 0
+    for (let start = at; deviations !== undefined && start < deviations.length; start += parameterCount) {
+      for (let i = start; i < start + size; i++) sum += deviations[i] / (size * deviations.length / parameterCount)
+    }
     at += size
-    const sd = own === undefined ? '' : formatNumber(own.reduce((sum, value) => sum + Math.sqrt(value), 0) / size, 3)
+    const sd = deviations === undefined ? '' : formatNumber(sum, 3)
     return [name, shape.join(' x '), formatCount(size), sd]
   })
 }

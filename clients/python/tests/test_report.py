@@ -102,3 +102,14 @@ def test_notebooks_show_tables(words: dict[str, Any]) -> None:
     shown = words["model"].compare(words["x"], words["y"])._repr_html_()
     assert "<th>network</th>" in shown
     assert shown.count("<tr>") > 5
+
+
+def test_outputs_with_a_posterior_each_have_a_report(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(90, 3))
+    y = np.stack([x.sum(axis=1), x[:, 0] * x[:, 1]], axis=1) + 0.1 * rng.normal(size=(90, 2))
+    network = MLPRegressor(hidden_layer_sizes=(8,), activation="tanh", solver="lbfgs", max_iter=60, random_state=0)
+    model = LaplaceRegressor(network.fit(x[:60], y[:60])).fit(x[:60], y[:60])
+    page = model.report(tmp_path / "report.html", x[60:], y[60:]).read_text(encoding="utf-8")
+    weights = page[page.index(">Weights<") :]
+    assert float(re.findall(r"<td[^>]*>([^<]*)</td></tr>", weights)[-1]) > 0
