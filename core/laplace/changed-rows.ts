@@ -9,7 +9,7 @@ import { DataError, OptionError } from '../errors/errors.js'
 import { mergeAgreements } from '../likelihood/agreement.js'
 import { structuredPosterior } from '../posterior/structured.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
-import { checkWeights } from '../tensor/sample-weights.js'
+import { areWeights, checkWeights } from '../tensor/sample-weights.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { accumulationFor } from './accumulation-for.js'
 import type { FitWork } from './fit-work.js'
@@ -33,14 +33,16 @@ export async function withChangedRows(given: PosteriorState, change: RowChange, 
   const notes: string[] = []
   const accumulation = accumulationFor({ evaluator, pool, options: { ...options, structure: fitted.structure } }, false,
     notes)
-  await accumulation.add(x, y, work, checkWeights(sampleWeight, exampleCount(x)))
+  const weights = checkWeights(sampleWeight, exampleCount(x))
+  await accumulation.add(x, y, work, weights)
   const own = await accumulation.sums()
   const sign = change === 'add' ? 1 : -1
   const examples = given.examples + sign * own.examples
   const curvature = change === 'add' ? mergeCurvature(fitted, own.curvature) : without(fitted, own.curvature, examples)
   const state = withoutScores(given)
   const agreement = change === 'add' ? mergeAgreements(given.training?.agreement, own.agreement) : undefined
-  return { ...state, examples, loss: given.loss + sign * own.loss, fitted: curvature,
+  return { ...state, examples, weighted: given.weighted === true || areWeights(weights),
+    loss: given.loss + sign * own.loss, fitted: curvature,
     structured: structuredPosterior(curvature, slots, mean, settings), effectiveParameters: undefined,
     training: agreement === undefined ? undefined : { agreement, posterior: undefined },
     notes: [...state.notes, ...notes.filter(note => !state.notes.includes(note))] }

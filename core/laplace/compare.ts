@@ -15,7 +15,8 @@ import { type Answers, type OutlierReport, outlierReports } from './outlier-repo
 import { COMPARE_OPTIONS, type CompareOptions } from './posterior-options.js'
 import { noiseOf, type PosteriorState } from './posterior-state.js'
 import { predictTerms } from './predict.js'
-import type { InputPrograms } from './programs-by-input.js'
+import { type InputPrograms, programsByInput } from './programs-by-input.js'
+import { choicesOf } from './reward-fit.js'
 
 /** Where the temperature of a comparison comes from: held-out rows of the fit, or these rows by cross-validation. */
 export type TemperatureSource = 'validation' | 'cross-validation'
@@ -61,17 +62,27 @@ const FOLDS = 10
 
 /**
  * The reports of network, temperature scaling and posterior on rows with labels. The temperature is that of the held-
- * out rows of the fit; where there were none, each tenth of the given rows is scored with that of the other nine.
+ * out rows of the fit; where there were none, each tenth of the given rows is scored with that of the other nine. Of
+ * rewards the choices are scored: x are pairs, y which one was preferred.
  * @throws ShapeError, DataError, OptionError, CancelledError
  */
 export async function compare(state: PosteriorState, programs: InputPrograms, x: Examples, y: Tensor,
   options: CompareOptions, work: WorkOptions): Promise<Comparison> {
   knownOptions('compare', options, COMPARE_OPTIONS)
+  if (state.options.likelihood === 'reward_modeling') {
+    const { choices, pairs } = choicesOf(state)
+    return compare(choices, programsByInput(choices), pairs(x), y, pairedOutliers(options, pairs), work)
+  }
   const likelihood = checkScored(state.options.likelihood)
   const terms = labelled(y, likelihood, exampleCount(x), programs(x).evaluator.network)
   const answers = await answersOf(state, programs, x, work)
   const others = options.outliers === undefined ? undefined : await answersOf(state, programs, options.outliers, work)
   return comparisonOf(state, terms, answers, others)
+}
+
+/** Options whose rows that are no data are pairs too. */
+export function pairedOutliers(options: CompareOptions, pairs: (x: Examples) => Examples): CompareOptions {
+  return options.outliers === undefined ? options : { ...options, outliers: pairs(options.outliers) }
 }
 
 /** The reports of answers that are known already. */

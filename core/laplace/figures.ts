@@ -12,14 +12,15 @@ import { sampledRows, takeRows } from '../tensor/rows.js'
 import { shuffledColumns } from '../tensor/shuffled-columns.js'
 import { type Tensor, toFloat64 } from '../tensor/tensor.js'
 import { scaledProbabilities } from '../tuning/temperature.js'
-import { answersOf, type Comparison, comparisonOf } from './compare.js'
+import { answersOf, type Comparison, comparisonOf, pairedOutliers } from './compare.js'
 import { takeExamples } from './held-out-rows.js'
 import { labelled, type LabelledTerms } from './labelled-terms.js'
 import { type Answers, type Doubts, doubts } from './outlier-reports.js'
 import { evidenceOf } from './posterior-evidence.js'
 import { COMPARE_OPTIONS, type CompareOptions } from './posterior-options.js'
 import type { PosteriorState } from './posterior-state.js'
-import type { InputPrograms } from './programs-by-input.js'
+import { type InputPrograms, programsByInput } from './programs-by-input.js'
+import { choicesOf } from './reward-fit.js'
 
 /** Shares of rows by a kind of certainty, on rows of data and on rows that are no data. */
 export interface CertaintyHistograms {
@@ -90,6 +91,10 @@ const PRIOR_EXPONENTS = [-3, -2.5, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 2.5, 3
 export async function figures(state: PosteriorState, programs: InputPrograms, x: Examples, y: Tensor,
   options: CompareOptions, work: WorkOptions): Promise<Figures> {
   knownOptions('figures', options, COMPARE_OPTIONS)
+  if (state.options.likelihood === 'reward_modeling') {
+    const { choices, pairs } = choicesOf(state)
+    return figures(choices, programsByInput(choices), pairs(x), y, pairedOutliers(options, pairs), work)
+  }
   const { seed } = state.options
   const likelihood = checkScored(state.options.likelihood)
   const terms = labelled(y, likelihood, exampleCount(x), programs(x).evaluator.network)

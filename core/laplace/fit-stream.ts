@@ -5,7 +5,7 @@ import { balancedWeights } from '../likelihood/class-weights.js'
 import { withSharedProducts } from '../parallel/runtime.js'
 import type { Batch } from '../tensor/batch.js'
 import { demandRows, exampleCount, type Examples } from '../tensor/examples.js'
-import { areWhole, checkWeights, repeated } from '../tensor/sample-weights.js'
+import { areWeights, areWhole, checkWeights, repeated } from '../tensor/sample-weights.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { FitTask } from './fit-task.js'
 import type { FitWork } from './fit-work.js'
@@ -38,11 +38,13 @@ export function startStream(whole: FitTask): FitStream {
     return startFit(task)
   }
   let heldOut = 0
+  let weighted = false
   const addBatch = async (x: Examples, y: Tensor, { sampleWeight, ...work }: FitWork): Promise<number> => {
     demandRows(x, y)
     fit ??= start(await taskForRows(whole, x, y))
     const given = checkWeights(sampleWeight, exampleCount(x))
     if (given !== undefined && splitter !== undefined) throw weightsOfShare()
+    weighted ||= areWeights(given)
     const parts = splitter?.split({ x, y }) ?? { fitted: { x, y }, heldOut: 0 }
     heldOut += parts.heldOut
     if (parts.fitted === undefined) return heldOut + fit.examples()
@@ -70,7 +72,7 @@ export function startStream(whole: FitTask): FitStream {
       const state = await withSharedProducts(whole.runtime, whole.options.threads,
         () => (fit ?? start(whole)).finish(rows, work))
       const notes = rows === undefined ? [] : [...seen?.notes(rows) ?? [], ...shareNotes(validation, state.choice?.r)]
-      return new LaplacePosterior(warned({ ...state, notes: [...notes, ...state.notes] }))
+      return new LaplacePosterior(warned({ ...state, weighted, notes: [...notes, ...state.notes] }))
     },
   }
 }

@@ -25,7 +25,7 @@ import { hessianFactor } from '../options/hyperparameters.js'
 import type { StructuredPosterior } from '../posterior/posterior.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import { exampleCount, exampleRange, type Examples } from '../tensor/examples.js'
-import { checkWeights } from '../tensor/sample-weights.js'
+import { checkWeights, demandWeightsAgain } from '../tensor/sample-weights.js'
 import { float64, rows as rowRange, type Tensor } from '../tensor/tensor.js'
 import { withChangedRows } from './changed-rows.js'
 import type { PosteriorState } from './posterior-state.js'
@@ -48,7 +48,8 @@ export interface Influence {
  * The influence of training rows.
  * @param at rows whose outputs are looked at, M
  * @param sampleWeight how often each row counts in the fit: all of its weight is left out
- * @throws OptionError BAD_COMBINATION for posteriors that answer by a linear model, and for networks with positions;
+ * @throws OptionError BAD_COMBINATION for posteriors that answer by a linear model, for networks with positions, and for
+ * a weighted fit without the weights;
  * ResourceError, ShapeError, DataError, CancelledError
  */
 export async function influence(state: PosteriorState, programs: InputPrograms, x: Examples, y: Tensor,
@@ -58,6 +59,7 @@ export async function influence(state: PosteriorState, programs: InputPrograms, 
   const { outputs } = evaluator.network
   const examples = exampleCount(x)
   const plain = likelihoodModel(state.options.likelihood, state.options)
+  demandWeightsAgain(state.weighted, sampleWeight)
   const weights = checkWeights(sampleWeight, examples)
   const likelihood = weights === undefined ? plain : weighted(plain, weights)
   const { values: labels } = checkLabels(y, state.options.likelihood, examples, evaluator.network)

@@ -12,7 +12,7 @@ import { columnsOf } from '../sums/input-columns.js'
 import type { PartialFit } from '../sums/partial-fit.js'
 import type { Batch } from '../tensor/batch.js'
 import { demandRows, exampleCount, type Examples } from '../tensor/examples.js'
-import { checkWeights } from '../tensor/sample-weights.js'
+import { areWeights, checkWeights } from '../tensor/sample-weights.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { accumulationFor } from './accumulation-for.js'
 import { fitMerged } from './fit-merged.js'
@@ -120,13 +120,16 @@ function ofTask(task: FitTask): Laplace {
       }
       const settled = await taskForRows(task, x, y)
       const accumulation = accumulationFor(settled, false, notes)
-      await accumulation.add(x, y, work, checkWeights(sampleWeight, exampleCount(x)))
-      return { key: partialKey(settled), ...await accumulation.sums(), chunks: chunkDigest(x, y, work.chunk),
+      const weights = checkWeights(sampleWeight, exampleCount(x))
+      await accumulation.add(x, y, work, weights)
+      return { key: partialKey(settled), ...await accumulation.sums(),
+        ...(areWeights(weights) ? { weighted: true } : {}), chunks: chunkDigest(x, y, work.chunk),
         columns: columnsOf(settled.graph.inputs) }
     },
     fitMerged: async (partial, data, work = {}) => {
       if (resolved.tuneCovariance) refuseLowRank(resolved)
-      return new LaplacePosterior(warned(await fitMerged(task, partial, data, work)))
+      const state = await fitMerged(task, partial, data, work)
+      return new LaplacePosterior(warned({ ...state, weighted: partial.weighted }))
     },
     stream: () => startStream(task),
     forecast: request => forecastTask(task, request),

@@ -58,6 +58,7 @@ export function loadPosterior(bytes: Uint8Array, options: { readonly network?: G
     runtime,
     options: resolved,
     examples: saved.examples,
+    weighted: saved.weighted,
     loss: saved.loss,
     fitted: saved.mode !== undefined || saved.curvature.structure === 'lowrank' ? undefined : saved.curvature,
     structured: structuredPosterior(saved.curvature, evaluator.slots, evaluator.theta, saved.settings),

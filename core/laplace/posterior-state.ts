@@ -27,7 +27,7 @@ export interface PosteriorState extends FitRecord {
 
 /** What a file keeps of a posterior. */
 export function recordOf(state: PosteriorState, digest: string, network: boolean): SavedPosterior {
-  const { graph, options, evaluator, structured, examples, loss, mode, tuned, effectiveParameters, choice,
+  const { graph, options, evaluator, structured, examples, weighted, loss, mode, tuned, effectiveParameters, choice,
     trainingVariances, leftOut, conformal, training, notes } = state
   const { likelihood, subsetName: subset, curvature, kfacApprox, seed, positions, classAxis } = options
   const { axes } = evaluator.network
@@ -57,6 +57,7 @@ export function recordOf(state: PosteriorState, digest: string, network: boolean
     curvature: structured.curvature,
     settings: structured.settings,
     examples,
+    weighted,
     loss,
     mode,
     tuned,

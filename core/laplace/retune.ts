@@ -7,10 +7,12 @@ import { word } from '../options/option-values.js'
 import { checkTuning } from '../options/tuning-options.js'
 import { PRIOR_STRUCTURES, TUNE_METHODS } from '../options/words.js'
 import { withSharedProducts } from '../parallel/runtime.js'
-import { inFull } from '../tensor/sample-weights.js'
+import { exampleCount } from '../tensor/examples.js'
+import { demandWeightsAgain, inFull } from '../tensor/sample-weights.js'
 import { hasTunedNoises } from './output-noise.js'
 import { TUNE_OPTIONS, type TuneOptions } from './posterior-options.js'
 import { type PosteriorState, withoutScores } from './posterior-state.js'
+import { choicesOf } from './reward-fit.js'
 import { type TuneData, tunePosterior } from './tune.js'
 
 /**
@@ -36,6 +38,14 @@ export async function retune(state: PosteriorState, options: TuneOptions, data: 
   checkCustom(likelihood, { tune })
   checkCurvature(curvature, { structure: factored?.of ?? structure, subset: state.options.subsetName }, tune)
   if (tune === 'none') return state
+  if (likelihood === 'reward_modeling' && data.validation !== undefined) {
+    const { choices, pairs, single } = choicesOf(state)
+    const validation = { ...data.validation, x: pairs(data.validation.x) }
+    return single(await retune(choices, options, { validation }, work))
+  }
+  // Rows that were repeated by their weights are as many as the weights' sum.
+  const once = data.data !== undefined && exampleCount(data.data.x) !== state.examples
+  if (once) demandWeightsAgain(state.weighted, data.data?.sampleWeight)
   if (state.fitted === undefined && tune !== 'linearized') {
     const why = state.structured.curvature.structure === 'lowrank'
       ? 'This posterior is the linear model over all weights at the mode of its own prior'

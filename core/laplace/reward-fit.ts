@@ -3,7 +3,7 @@
  * weights gives the difference of two rewards, the logit of the second being preferred. Its curvature is that of the
  * weights, and predictions are of single rows.
  */
-import { InternalError, OptionError, ShapeError } from '../errors/errors.js'
+import { InternalError, ShapeError } from '../errors/errors.js'
 import { GraphBuilder } from '../graph/builder.js'
 import type { Graph, Node } from '../graph/graph.js'
 import type { LaplaceOptions } from '../options/laplace-options.js'
@@ -31,7 +31,7 @@ export function rewardTask(graph: Graph, given: LaplaceOptions, resolved: Resolv
   const own = taskFor(graph, { ...resolved, validation: undefined }, runtime)
   const { evaluator } = own
   const pair = pairGraph(evaluator)
-  const options = pairOptions(given, resolved)
+  const options = pairOptions(given, resolved, evaluator)
   const task = taskFor(pair, options, runtime)
   const names = (one: Evaluator): string => one.slots.map(({ name, size }) => `${name} ${size}`).join()
   if (names(task.evaluator) !== names(evaluator)) {
@@ -45,20 +45,38 @@ export function rewardTask(graph: Graph, given: LaplaceOptions, resolved: Resolv
   }
 }
 
-/** The options of the fit to pairs: all weights of a graph that has no others. */
-function pairOptions(given: LaplaceOptions, resolved: ResolvedOptions): ResolvedOptions {
-  if (given.validation !== undefined) {
-    throw new OptionError('BAD_COMBINATION',
-      "Held-out rows (option validation) are not there for likelihood 'reward_modeling': tune by 'marglik'.", {
-      option: 'validation',
-    })
-  }
-  const ofGraph = { subset: 'all', subnetwork: undefined, lastLayerName: undefined, input: undefined, output: undefined,
-    parameters: undefined, freeze: undefined, positions: undefined, classAxis: undefined } as const
+/** What the options of the fit say of the network does not hold for the graph of pairs, which has no other weights. */
+const OF_PAIR_GRAPH = { likelihood: 'binary', subset: 'all', subnetwork: undefined, lastLayerName: undefined,
+  input: undefined, output: undefined, parameters: undefined, freeze: undefined, positions: undefined,
+  classAxis: undefined } as const
+
+/** The options of the fit to pairs. */
+function pairOptions(given: LaplaceOptions, resolved: ResolvedOptions, evaluator: Evaluator): ResolvedOptions {
   const open = given.tune === undefined && given.priorPrecision === undefined
-  const options = resolveOptions({ ...given, ...ofGraph, likelihood: 'binary',
-    structure: given.structure ?? resolved.structure, ...(open ? { tune: 'marglik' as const } : {}) })
-  return { ...options, ofPairs: true }
+  const tune = given.validation === undefined ? 'marglik' as const : 'grid' as const
+  const options = resolveOptions({ ...given, ...OF_PAIR_GRAPH, structure: given.structure ?? resolved.structure,
+    ...(open ? { tune } : {}) })
+  const { validation } = options
+  return { ...options, ofPairs: true, validation: validation === undefined || typeof validation === 'number'
+    ? validation
+    : { ...validation, x: asPairs(validation.x, evaluator) } }
+}
+
+/**
+ * The posterior as one of choices between two rows, which held-out pairs score, and the way back.
+ * @param state of rewards, for single rows
+ */
+export function choicesOf(state: PosteriorState): Pick<RewardTask, 'pairs' | 'single'> & {
+  readonly choices: PosteriorState
+} {
+  const { evaluator, runtime, options, graph, pool } = state
+  const task = taskFor(pairGraph(evaluator), { ...options, ...OF_PAIR_GRAPH, subsetName: 'all', ofPairs: true,
+    validation: undefined }, runtime)
+  return {
+    choices: { ...state, graph: task.graph, evaluator: task.evaluator, pool: task.pool, options: task.options },
+    pairs: x => asPairs(x, evaluator),
+    single: changed => ({ ...changed, graph, evaluator, pool, options }),
+  }
 }
 
 /** Two copies of the nodes over the same initialisers, and the second output less the first. */

@@ -41,9 +41,10 @@ export function checkCustom(likelihood: Likelihood,
   { structure, curvature, tune, validation }: { readonly structure?: string | undefined,
     readonly curvature?: string | undefined, readonly tune?: string | undefined,
     readonly validation?: unknown }): void {
-  if (likelihood === 'reward_modeling' && tune !== undefined && tune !== 'marglik' && tune !== 'none') {
+  if (likelihood === 'reward_modeling' && (tune === 'auto' || tune === 'linearized' || tune === 'validated')) {
     throw new OptionError('BAD_COMBINATION',
-      `Tuning '${tune}' is not there for likelihood 'reward_modeling': use 'marglik' or 'none'.`, { option: 'tune' })
+      `Tuning '${tune}' is by the linear model, which likelihood 'reward_modeling' does not have: use 'marglik', 'grid' `
+        + "with held-out pairs, or 'none'.", { option: 'tune' })
   }
   if (likelihood !== 'custom') return
   const refuse = (option: string, what: string, instead: string): OptionError =>

@@ -17,6 +17,7 @@ export function writePartialFit(fit: PartialFit): Uint8Array {
   return writeContainer('partial', { key: fit.key, examples: fit.examples, loss: fit.loss,
     curvature: curvatureToTree(fit.curvature),
     agreement: fit.agreement === undefined ? null : agreementToTree(fit.agreement), chunks: fit.chunks ?? null,
+    ...(fit.weighted === true ? { weighted: true } : {}),
     ...(columns.length === 0 ? {} : { columns: columns.map(input => ({ ...input })) }), notes: fit.notes ?? [] })
 }
 
@@ -30,7 +31,8 @@ export function readPartialFit(bytes: Uint8Array): PartialFit {
   const fields = fieldsOf(tree, 'partial')
   const notes = hasDigest ? textsField(fields, 'notes') : [NO_DIGEST_NOTE]
   const fit = exact(fields, 'partial', { key: textField(fields, 'key'), examples: amountField(fields, 'examples'),
-    loss: numberField(fields, 'loss'), curvature: sumFromTree(fields['curvature'], fields['examples'] === 0),
+    ...(fields['weighted'] === true ? { weighted: true } : {}), loss: numberField(fields, 'loss'),
+    curvature: sumFromTree(fields['curvature'], fields['examples'] === 0),
     agreement: agreementFromTree(fields['agreement']), chunks: chunksFrom(fields, hasDigest),
     columns: fields['columns'] === undefined ? [] : listField(fields, 'columns').map(columnsFrom), notes })
   return checkedPartialFit(fit)

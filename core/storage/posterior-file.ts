@@ -52,6 +52,8 @@ export type SavedOptions = {
 /** What a fit found, beside the curvature: a posterior has it in memory and in its file. */
 export interface FitRecord {
   readonly examples: number
+  /** Whether rows counted by weights (`sampleWeight`), which are not kept. */
+  readonly weighted?: boolean | undefined
   /** Loss at the network's weights. */
   readonly loss: number
   readonly mode: EvidenceMode | undefined
@@ -95,6 +97,7 @@ export function writePosterior({ options, graph, curvature, settings, mode, ...s
     curvature: curvatureToTree(curvature),
     settings: { priorPrecision: asArray(priorPrecision), priorMean: asArray(priorMean), sigmaNoise, temperature },
     examples: saved.examples,
+    ...(saved.weighted === true ? { weighted: true } : {}),
     loss: saved.loss,
     mode: mode === undefined ? null : { weights: mode.weights, loss: mode.loss },
     tuned: saved.tuned,
@@ -123,6 +126,7 @@ export function readPosterior(bytes: Uint8Array): SavedPosterior {
     curvature: curvatureFromTree(fields['curvature']),
     settings: settingsFrom(fieldsOf(fields['settings'], 'settings')),
     examples: positiveField(fields, 'examples'),
+    weighted: fields['weighted'] === true,
     loss: numberField(fields, 'loss'),
     mode: absent(fields['mode']) ? undefined : modeFrom(fieldsOf(fields['mode'], 'mode')),
     tuned: wordField(fields, 'tuned', TUNE_METHODS),
@@ -134,7 +138,7 @@ export function readPosterior(bytes: Uint8Array): SavedPosterior {
     training: trainingFromTree(fields['training']),
     notes: hasDigest || notes.includes(NO_DIGEST_NOTE) ? notes : [...notes, NO_DIGEST_NOTE],
   }
-  const { network: graph, ...rest } = exact(fields, KIND, saved, ['labels', 'training'])
+  const { network: graph, ...rest } = exact(fields, KIND, saved, ['labels', 'training', 'weighted'])
   return { ...rest, graph }
 }
 

@@ -19,6 +19,8 @@ export interface PartialFit {
   /** Names the network, the likelihood and the kind of curvature: only partial fits of the same key add up. */
   readonly key: string
   readonly examples: number
+  /** Whether rows counted by weights. */
+  readonly weighted?: boolean | undefined
   /** Loss at the network's weights. */
   readonly loss: number
   readonly curvature: Curvature
@@ -84,9 +86,13 @@ export function subtractPartialFit(whole: PartialFit, part: PartialFit): Partial
   }
   const examples = whole.examples - part.examples
   if (examples <= 0) throw new DataError('EMPTY_DATA', 'Without this part no rows are left.')
-  return { key: whole.key, examples, loss: whole.loss - part.loss,
+  return { key: whole.key, examples, ...weightedIn(whole, part), loss: whole.loss - part.loss,
     curvature: withoutCurvature(whole.curvature, part.curvature), agreement: undefined, chunks,
     columns: mergeColumns(whole.columns ?? [], part.columns ?? []), notes: whole.notes ?? [] }
+}
+
+function weightedIn(a: PartialFit, b: PartialFit): Pick<PartialFit, 'weighted'> {
+  return a.weighted === true || b.weighted === true ? { weighted: true } : {}
 }
 
 function merged(a: PartialFit, b: PartialFit, repeats: Repeats): PartialFit {
@@ -102,7 +108,7 @@ function merged(a: PartialFit, b: PartialFit, repeats: Repeats): PartialFit {
     ? undefined
     : mergeChunks(a.chunks, b.chunks, repeats)
   const notes = [...a.notes ?? [], ...b.notes ?? [], ...(chunks === undefined ? [NO_CHUNKS_NOTE] : [])]
-  return { key: a.key, examples: a.examples + b.examples, loss: a.loss + b.loss,
+  return { key: a.key, examples: a.examples + b.examples, ...weightedIn(a, b), loss: a.loss + b.loss,
     curvature: mergeCurvature(a.curvature, b.curvature), agreement: mergeAgreements(a.agreement, b.agreement), chunks,
     columns: mergeColumns(a.columns ?? [], b.columns ?? []), notes: [...new Set(notes)] }
 }

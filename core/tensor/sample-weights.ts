@@ -50,6 +50,23 @@ export function inFull({ sampleWeight, ...batch }: Batch, option: string): Batch
       + "there. For other weights tune by 'marglik' or 'grid', or give the prior precision.", { option })
 }
 
+/** Whether rows with these weights are other than the rows alone. */
+export function areWeights(weights: Float64Array | undefined): boolean {
+  return weights?.some(weight => weight !== 1) ?? false
+}
+
+/**
+ * Rows of a fit that are read once more count as they did in it.
+ * @throws OptionError BAD_COMBINATION where the fit had weights, and the rows come without
+ */
+export function demandWeightsAgain(weighted: boolean | undefined, sampleWeight: unknown): void {
+  if (weighted !== true || sampleWeight !== undefined) return
+  throw new OptionError('BAD_COMBINATION',
+    'The rows of this fit counted by weights (sampleWeight), which are not kept: give those of these rows again.', {
+    option: 'sampleWeight',
+  })
+}
+
 /** Whether every weight is a whole number, so that rows can be repeated. */
 export function areWhole(weights: Float64Array): boolean {
   return weights.every(Number.isInteger)

@@ -426,3 +426,71 @@ def test_subnetworks_of_trained_parameters(structure: str) -> None:
     assert own.sample(3).shape == (3, 45)
     own.optimize_prior_precision(prior_structure="diag")
     assert len(own.prior_precision) == 5
+
+
+def in_a_span(likelihood: str, **options: Any) -> tuple[Any, Any]:
+    """A posterior in the span of some Jacobians, of laplace-torch and ours, not fitted."""
+    if not hasattr(laplace, "ELLA"):
+        pytest.skip("this laplace-torch has none")
+    words = {"subset_of_weights": "all", "hessian_structure": "gp", "functional_approximation": "nystrom"}
+    made = [
+        library.Laplace(network(), likelihood, subsample_size=12, n_eigenvalues=5, **words, **options)
+        for library in (laplace, ours)
+    ]
+    return made[0], made[1]
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+@pytest.mark.parametrize("balanced", [False, True])
+def test_in_the_span_of_some_jacobians(likelihood: str, balanced: bool) -> None:
+    noise = {"sigma_noise": 0.4} if likelihood == "regression" else {}
+    if balanced and likelihood == "regression":
+        with pytest.raises(ValueError, match="balanced"):
+            in_a_span(likelihood, **noise)[1].fit(loader(likelihood), balanced=True)
+        return
+    theirs, own = in_a_span(likelihood, prior_precision=0.7, temperature=1.3, **noise)
+    for la in (theirs, own):
+        la.fit(loader(likelihood), val_loader=loader(likelihood), balanced=balanced)
+    assert type(own).__name__ == "ELLA"
+    close(own.dual_directions.abs(), theirs.dual_directions.abs(), 1e-8)
+    close(own.feature_gram.abs(), theirs.feature_gram.abs(), 1e-8)
+    assert own.fit_history_["val_nll"] == pytest.approx(theirs.fit_history_["val_nll"], rel=1e-9)
+    for joint in (False, True):
+        for mine, other in zip(
+            own.predictive_moments(X_NEW, joint=joint), theirs.predictive_moments(X_NEW, joint=joint), strict=True
+        ):
+            close(mine, other)
+    J = own.backend.jacobians(X_NEW)[0]
+    close(own.functional_variance(J), theirs.functional_variance(J))
+    close(own.functional_covariance(J), theirs.functional_covariance(J))
+    if likelihood == "classification":
+        for link in ("probit", "bridge", "bridge_norm"):
+            close(own(X_NEW, link_approx=link), theirs(X_NEW, link_approx=link))
+    for la in (theirs, own):
+        la.optimize_prior_precision(val_loader=loader(likelihood), grid_size=7)
+    close(own.prior_precision, theirs.prior_precision)
+    loaded = in_a_span(likelihood, **noise)[1]
+    loaded.load_state_dict(theirs.state_dict())
+    close(loaded.predictive_moments(X_NEW)[1], own.predictive_moments(X_NEW)[1])
+    with pytest.raises(NotImplementedError):
+        own.log_marginal_likelihood()
+
+
+def test_in_the_span_of_all_jacobians_it_is_the_gaussian_over_weights() -> None:
+    if not hasattr(laplace, "ELLA"):
+        pytest.skip("this laplace-torch has none")
+    model = nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 1))
+    X, y = torch.randn(60, 2), torch.randn(60, 1)
+    rows = DataLoader(TensorDataset(X, y), batch_size=13)
+    own = ours.ELLA(model, "regression", 60, 9, prior_precision=0.5, sigma_noise=0.3, enable_backprop=True)
+    full = ours.Laplace(model, "regression", "all", "full", prior_precision=0.5, sigma_noise=0.3)
+    for la in (own, full):
+        la.fit(rows)
+    points = torch.randn(5, 2, requires_grad=True)
+    close(own(points)[1].detach(), full(points.detach())[1], 1e-7)
+    draws = own.functional_samples(points, n_samples=3, joint=True)
+    assert draws.shape == (3, 5, 1)
+    (gradient,) = torch.autograd.grad(draws.sum(), points)
+    assert torch.isfinite(gradient).all()
+    with pytest.raises(ValueError, match="variational"):
+        ours.Laplace(model, "regression", "all", "gp", functional_approximation="variational")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from polylaplace import Laplace, OptionError, load
+from polylaplace import Laplace, ShapeError, load
 
 rng = np.random.default_rng(2)
 PAIRS = rng.normal(size=(30, 2, 3))
@@ -39,5 +39,17 @@ def test_rewards_of_pairs() -> None:
     np.testing.assert_allclose(variance[:, 0, 0], expected, rtol=1e-8)
     np.testing.assert_allclose(load(la.to_bytes())(X)[1], variance, rtol=1e-12)
     la.optimize_prior_precision(method="marglik")
-    with pytest.raises(OptionError, match="Scores"):
+    with pytest.raises(ShapeError, match="pairs"):
         la.compare(X, Y)
+
+
+def test_held_out_pairs_score_choices() -> None:
+    la = Laplace(NETWORK, "reward_modeling", "last_layer", "full", **OPTIONS).fit(PAIRS[:20], Y[:20])
+    scores = la.compare(PAIRS[20:], Y[20:])
+    mean, variance = la(PAIRS[20:].reshape(20, 3), joint=True)
+    sign = np.kron(np.eye(10), [-1, 1])
+    logit = sign @ mean.ravel() / np.sqrt(1 + np.pi / 8 * np.diag(sign @ variance @ sign.T))
+    p = 1 / (1 + np.exp(-logit))
+    np.testing.assert_allclose(scores.posterior["nll"], -np.log(np.where(Y[20:] == 1, p, 1 - p)).mean(), rtol=1e-9)
+    la.optimize_prior_precision(method="gridsearch", X_val=PAIRS[20:], y_val=Y[20:])
+    assert la.compare(PAIRS[20:], Y[20:]).posterior["nll"] <= scores.posterior["nll"] + 1e-12

@@ -1,6 +1,7 @@
 /** @file Rows left out in closed form against posteriors that have forgotten them. */
 import t from 'tap'
-import { laplace } from '../../../core/index.js'
+import { laplace, mergePartialFits, readPartialFit, writePartialFit } from '../../../core/index.js'
+import { loadPosterior } from '../../../core/laplace/load-posterior.js'
 import { exampleRange } from '../../../core/tensor/examples.js'
 import { float64, type Tensor } from '../../../core/tensor/tensor.js'
 import { Posterior } from '../../../node/posterior.js'
@@ -117,3 +118,19 @@ for (const structure of ['full', 'blockdiag', 'kron', 'diag', 'functional'] as c
     }
   })
 }
+
+t.test('the rows of a weighted fit come with their weights, from a file and in parts too', async t => {
+  const y = drawer(6)(N, 2)
+  const sampleWeight = [2, 1, 0.5, 1, 0, 3, 1, 1.5]
+  const prepared = laplace(graph, { likelihood: 'regression', subset: 'all', structure: 'full', priorPrecision: 2,
+    sigmaNoise: 0.5 })
+  const whole = await prepared.fit(x, y, { sampleWeight })
+  const part = readPartialFit(writePartialFit(await prepared.fitPartial(x, y, { sampleWeight })))
+  const merged = await prepared.fitMerged(mergePartialFits(part, await prepared.fitPartial(x, y, { chunk: 'more' })))
+  const added = await (await prepared.fit(x, y)).addRows(x, y, { sampleWeight })
+  for (const posterior of [whole, loadPosterior(whole.save()), merged, added]) {
+    await t.rejects(posterior.influence(x, y), { code: 'BAD_COMBINATION', message: /sampleWeight/ })
+  }
+  const ones = await prepared.fit(x, y, { sampleWeight: new Array<number>(N).fill(1) })
+  t.same(await ones.influence(x, y), await (await prepared.fit(x, y)).influence(x, y))
+})

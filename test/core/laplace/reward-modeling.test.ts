@@ -87,9 +87,46 @@ t.test('every structure and subset, tuned by the evidence, in parts and in batch
   t.ok(relativeDifference(sumsOf(await parts.fit([{ x: pairs, y }]))[0], sumsOf(full)[0]) < 1e-12)
 })
 
+t.test('held-out pairs score the choices, and choose the prior', async (t: Test) => {
+  const [seen, labels] = [draw(N, 2, D), { ...y, data: y.data.map((_, n) => n % 2) }]
+  const P = 4 * (D + 2) + 1
+  const scoreOf = async (posterior: LaplacePosterior): Promise<number> => {
+    const ends = float64([2 * N, D], seen.data as Float64Array)
+    const { mean, covariance } = await posterior.functionalVariance(ends, { joint: true })
+    const S = (i: number, j: number): number => Number(covariance.data[i * 2 * N + j])
+    return Array.from({ length: N }, (_, n) => {
+      const [a, b] = [2 * n, 2 * n + 1]
+      const z = (Number(mean.data[b]) - Number(mean.data[a]))
+        / Math.sqrt(1 + Math.PI / 8 * (S(a, a) + S(b, b) - 2 * S(a, b)))
+      return Math.log1p(Math.exp(z)) - z * labels.data[n]
+    }).reduce((sum, loss) => sum + loss, 0) / N
+  }
+  for (const options of [{}, { subset: 'last_layer' }, { structure: 'kron' }, { structure: 'functional' }] as const) {
+    const own = await fit(options)
+    const { posterior, network } = await own.compare(seen, labels, { outliers: pairs })
+    t.ok(Math.abs(posterior.nll - await scoreOf(own)) < 1e-9, JSON.stringify(options))
+    t.ok('accuracy' in network)
+    t.same((await loadPosterior(own.save()).compare(seen, labels)).posterior, posterior)
+    const figures = await own.figures(seen, labels)
+    t.equal(figures.comparison.rows, N)
+  }
+  const validation = { x: seen, y: labels }
+  const held = await fit({ priorPrecision: undefined, validation })
+  t.equal(held.tuned, 'grid')
+  const again = await (await fit()).tune({ tune: 'grid' }, { validation })
+  t.equal(again.priorPrecision, held.priorPrecision)
+  t.equal(again.likelihood, 'reward_modeling')
+  const grid = await Promise.all(
+    Array.from({ length: 17 }, async (_, i) => scoreOf(await fit({ priorPrecision: 10 ** (i / 2 - 4) }))),
+  )
+  t.ok(await scoreOf(held) <= Math.min(...grid) + 1e-9)
+  t.equal((await held.predict(rows)).mean.shape[0], 2 * N)
+  t.equal(held.parameterCount, P)
+})
+
 t.test('what is not there is refused', async (t: Test) => {
   const own = await fit()
-  await t.rejects(own.compare(rows, y), OptionError)
+  await t.rejects(own.compare(rows, y), ShapeError)
   await t.rejects(own.addRows(pairs, y), OptionError)
   await t.rejects(own.tune({ tune: 'auto' }, { data: { x: pairs, y } }), OptionError)
   await t.rejects(async () => fit({ tune: 'auto', priorPrecision: undefined }), OptionError)

@@ -11,6 +11,8 @@ except ImportError as error:
     raise ImportError("polylaplace.torch needs torch: pip install torch.") from error
 
 from .baselaplace import (
+    ELLA,
+    BaseFunctionalLaplace,
     BaseLaplace,
     DiagLaplace,
     FullLaplace,
@@ -24,6 +26,7 @@ from .lllaplace import DiagLLLaplace, FullLLLaplace, FunctionalLLLaplace, KronLL
 from .marglik_training import marglik_training
 from .subnetlaplace import DiagSubnetLaplace, FullSubnetLaplace, SubnetLaplace
 from .utils.enums import (
+    FunctionalApproximation,
     HessianStructure,
     Likelihood,
     LinkApprox,
@@ -34,6 +37,8 @@ from .utils.enums import (
 )
 
 __all__ = [
+    "ELLA",
+    "BaseFunctionalLaplace",
     "BaseLaplace",
     "DiagLLLaplace",
     "DiagLaplace",
@@ -41,6 +46,7 @@ __all__ = [
     "FullLLLaplace",
     "FullLaplace",
     "FullSubnetLaplace",
+    "FunctionalApproximation",
     "FunctionalLLLaplace",
     "FunctionalLaplace",
     "HessianStructure",

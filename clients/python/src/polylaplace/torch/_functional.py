@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 from torch.utils.data import DataLoader
 
-from .._exceptions import LaplaceWarning, NumericalError, OptionError, ShapeError, StateError
-from ._base import BaseLaplace, Inputs
+from .._exceptions import LaplaceWarning, NumericalError, OptionError, ShapeError
+from ._base import Inputs
+from ._outputs_posterior import BaseFunctionalLaplace
 from .curvature import AsdlGGN, BackPackGGN, CurvatureInterface, CurvlinopsGGN
-from .utils.enums import Likelihood, LinkApprox, PredType, PriorStructure
+from .utils.enums import Likelihood, PriorStructure
 from .utils.utils import SoDSampler
 
 #: Jacobians of the subset up to so many bytes are kept; larger ones are worked out again at each use.
@@ -38,7 +39,7 @@ _STATE = (
 )
 
 
-class FunctionalLaplace(BaseLaplace):
+class FunctionalLaplace(BaseFunctionalLaplace):
     """A Gaussian process that is the Gaussian over all weights, seen through the outputs of `n_subset` training rows.
 
     With all rows it equals `FullLaplace`, for classes too: the whole Hessian of each row's likelihood is used. With
@@ -54,7 +55,6 @@ class FunctionalLaplace(BaseLaplace):
     """
 
     _key = ("all", "gp")
-    _default_pred_type = PredType.GP
 
     def __init__(
         self,
@@ -387,48 +387,12 @@ class FunctionalLaplace(BaseLaplace):
         self, X: Inputs, joint: bool = False, diagonal_output: bool = False
     ) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
-            Js, f_mu = self._jacobians(X.to(self._device) if isinstance(X, Tensor) else X)
+            Js, f_mu = self._jacobians(self._moved(X))
             f_var = self.functional_covariance(Js) if joint else self.functional_variance(Js)
         f_mu = f_mu.flatten() if joint else f_mu
         if diagonal_output and not joint:
             f_var = f_var.diagonal(dim1=-2, dim2=-1)
         return (f_mu, f_var) if self.enable_backprop else (f_mu.detach(), f_var.detach())
-
-    def __call__(
-        self,
-        x: Inputs,
-        pred_type: PredType | str = PredType.GP,
-        joint: bool = False,
-        link_approx: LinkApprox | str = LinkApprox.PROBIT,
-        n_samples: int = 100,
-        diagonal_output: bool = False,
-        generator: torch.Generator | None = None,
-        fitting: bool = False,
-        **model_kwargs: Any,
-    ) -> Any:
-        """The predictive distribution for inputs, as that of `ParametricLaplace`; pred_type is 'gp'."""
-        self._check_fitted()
-        self._check_words(pred_type, link_approx, generator, (PredType.GP,))
-        likelihood = self._seen_likelihood(fitting)
-        return self._glm_forward_call(x, likelihood, joint, link_approx, n_samples, diagonal_output, generator)
-
-    def _check_fitted(self) -> None:
-        if not self._fitted:
-            raise StateError("The posterior has not been fitted yet: call fit first.", "NOT_FITTED")
-
-    def functional_samples(
-        self,
-        x: Inputs,
-        pred_type: PredType | str = PredType.GLM,
-        n_samples: int = 100,
-        diagonal_output: bool = False,
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
-        """Draws of the outputs, (n_samples, n, C)."""
-        self._check_fitted()
-        self._check_words(pred_type, LinkApprox.MC, None, tuple(PredType))
-        f_mu, f_var = self._glm_predictive_distribution(x)
-        return self._glm_functional_samples(f_mu, f_var, n_samples, diagonal_output, generator)
 
     # --- saving ---
 

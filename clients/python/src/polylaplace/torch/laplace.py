@@ -6,7 +6,8 @@ from typing import Any
 
 from .._exceptions import OptionError
 from ._base import BaseLaplace
-from .utils.enums import HessianStructure, Likelihood, SubsetOfWeights
+from ._nystroem import ELLA
+from .utils.enums import FunctionalApproximation, HessianStructure, Likelihood, SubsetOfWeights
 
 __all__ = ["Laplace"]
 
@@ -17,6 +18,7 @@ def Laplace(
     subset_of_weights: SubsetOfWeights | str = SubsetOfWeights.LAST_LAYER,
     hessian_structure: HessianStructure | str = HessianStructure.KRON,
     *args: Any,
+    functional_approximation: FunctionalApproximation | str = FunctionalApproximation.SOD,
     **kwargs: Any,
 ) -> Any:
     """A posterior of a torch module, not fitted yet.
@@ -25,6 +27,8 @@ def Laplace(
         likelihood: 'classification', 'regression' or 'reward_modeling'.
         subset_of_weights: 'last_layer', 'all' or 'subnetwork'.
         hessian_structure: 'kron', 'full', 'diag', 'lowrank' or 'gp'.
+        functional_approximation: of 'gp': 'sod', some rows (`FunctionalLaplace`); or 'nystrom', what all rows say in
+            the span of some rows' Jacobians (`ELLA`, of all weights).
         args, kwargs: of the class that subset and structure select.
 
     Raises:
@@ -37,6 +41,8 @@ def Laplace(
             "BAD_COMBINATION",
             {"option": "hessian_structure"},
         )
+    if str(functional_approximation) != FunctionalApproximation.SOD:
+        return _in_a_span(str(functional_approximation), subset, structure)(model, likelihood, *args, **kwargs)
     classes = {cls._key: cls for cls in _subclasses(BaseLaplace) if "_key" in vars(cls)}
     if (subset, structure) not in classes:
         pairs = ", ".join(f"'{a}' with '{b}'" for a, b in sorted(classes))
@@ -46,6 +52,25 @@ def Laplace(
             {"option": "hessian_structure"},
         )
     return classes[subset, structure](model, likelihood, *args, **kwargs)
+
+
+def _in_a_span(approximation: str, subset: str, structure: str) -> Any:
+    """The class of a functional approximation that is not of some rows alone."""
+    if approximation != FunctionalApproximation.NYSTROM:
+        raise OptionError(
+            f"functional_approximation must be 'sod' or 'nystrom'; got '{approximation}'. (The 'variational' one of "
+            "laplace-torch, VaLLA, is not there: 'nystrom' takes all rows too.)",
+            "BAD_OPTION",
+            {"option": "functional_approximation"},
+        )
+    if (subset, structure) == ("all", "gp"):
+        return ELLA
+    raise OptionError(
+        "functional_approximation='nystrom' goes with subset_of_weights='all' and hessian_structure='gp'; got "
+        f"'{subset}' and '{structure}'.",
+        "BAD_COMBINATION",
+        {"option": "functional_approximation"},
+    )
 
 
 def _subclasses(cls: type) -> list[Any]:

@@ -1,6 +1,7 @@
 """Masks of subnetworks, Kronecker-factored matrices, metrics, and what goes with them: `laplace.utils`."""
 
 from .enums import (
+    FunctionalApproximation,
     HessianStructure,
     Likelihood,
     LinkApprox,
@@ -42,6 +43,7 @@ from .utils import (
 
 __all__ = [
     "FeatureExtractor",
+    "FunctionalApproximation",
     "HessianStructure",
     "Kron",
     "KronDecomposed",

@@ -23,6 +23,14 @@ class HessianStructure(StrEnum):
     GP = "gp"
 
 
+class FunctionalApproximation(StrEnum):
+    """What of a Gaussian process is kept: some rows, or what all rows say in the span of some rows' Jacobians."""
+
+    SOD = "sod"
+    NYSTROM = "nystrom"
+    VARIATIONAL = "variational"
+
+
 class Likelihood(StrEnum):
     """What the outputs are."""
 
