@@ -48,8 +48,8 @@ export interface Influence {
  * The influence of training rows.
  * @param at rows whose outputs are looked at, M
  * @param sampleWeight how often each row counts in the fit: all of its weight is left out
- * @throws OptionError BAD_COMBINATION for posteriors that answer by a linear model, for networks with positions, and for
- * a weighted fit without the weights;
+ * @throws OptionError BAD_COMBINATION for posteriors that answer by a linear model, for networks with positions, and
+ * for a weighted fit without the weights;
  * ResourceError, ShapeError, DataError, CancelledError
  */
 export async function influence(state: PosteriorState, programs: InputPrograms, x: Examples, y: Tensor,

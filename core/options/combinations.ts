@@ -43,8 +43,8 @@ export function checkCustom(likelihood: Likelihood,
     readonly validation?: unknown }): void {
   if (likelihood === 'reward_modeling' && (tune === 'auto' || tune === 'linearized' || tune === 'validated')) {
     throw new OptionError('BAD_COMBINATION',
-      `Tuning '${tune}' is by the linear model, which likelihood 'reward_modeling' does not have: use 'marglik', 'grid' `
-        + "with held-out pairs, or 'none'.", { option: 'tune' })
+      `Tuning '${tune}' is by the linear model, which likelihood 'reward_modeling' does not have: use 'marglik', `
+        + "'grid' with held-out pairs, or 'none'.", { option: 'tune' })
   }
   if (likelihood !== 'custom') return
   const refuse = (option: string, what: string, instead: string): OptionError =>

@@ -18,8 +18,19 @@ from ._outputs_posterior import BaseFunctionalLaplace, NotThereError
 from .curvature import CurvatureInterface
 from .utils.enums import Likelihood, LinkApprox, PredType, PriorStructure, TuningMethod
 
-_STATE = ("n_params", "subsample_size", "n_eigenvalues", "dual_directions", "feature_gram", "prior_precision")
-_STATE += ("sigma_noise", "temperature", "n_data", "n_outputs", "seed")
+_STATE = (
+    "n_params",
+    "n_data",
+    "n_outputs",
+    "subsample_size",
+    "n_eigenvalues",
+    "seed",
+    "dual_directions",
+    "feature_gram",
+    "prior_precision",
+    "sigma_noise",
+    "temperature",
+)
 
 
 class ELLA(BaseFunctionalLaplace):
@@ -191,7 +202,7 @@ class ELLA(BaseFunctionalLaplace):
             chosen += [queue.popleft() for queue in queues if queue]
         return rows[torch.tensor(chosen[: self.subsample_size])]
 
-    def _subset(self, loader: DataLoader, rows: Tensor) -> Iterable[Any]:
+    def _subset(self, loader: DataLoader, rows: Tensor) -> Any:
         size = loader.batch_size or getattr(loader.batch_sampler, "batch_size", 1)
         return DataLoader(Subset(loader.dataset, rows.tolist()), batch_size=size, collate_fn=loader.collate_fn)
 
