@@ -61,7 +61,7 @@ export function modelCard(subject: CardSubject): string {
       [] :
       [
         `Coverage of the ${percent(coverage.level)} ${
-          likelihood === 'regression' ? 'intervals' : 'sets'
+          hasNumbers(likelihood) ? 'intervals' : 'sets'
         } (${coverage.interval}) on ${coverage.rows} rows ${
           coverage.rowsFrom === 'held out' ?
             'held out' :

@@ -6,6 +6,7 @@ import type { Comparison } from '../../core/laplace/compare.js'
 import { EXPORT_OPTIONS, type ExportedGraph, type ExportOptions } from '../../core/laplace/export-graph.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import { LIBRARY_VERSION } from '../../core/options/library-version.js'
+import { hasLogits } from '../../core/options/likelihood-kinds.js'
 import { withDoubleKernels } from './double-kernels.js'
 import { mlflowFiles } from './mlflow.js'
 import { calibrationPicture, modelCard } from './model-card.js'
@@ -95,7 +96,7 @@ export function metadataOf(posterior: LaplacePosterior,
   const answer = link === undefined && choice !== undefined ?
     { link: choice.link, varianceScale: choice.varianceScale, networkWeight: choice.networkWeight,
       linearWeight: choice.linearWeight }
-    : { link: likelihood === 'regression' ? undefined : link ?? 'probit' }
+    : { link: hasLogits(likelihood) ? link ?? 'probit' : undefined }
   const entries: Record<string, unknown> = {
     producer: 'polylaplace',
     version: LIBRARY_VERSION,

@@ -4,6 +4,7 @@ import { OptionError } from '../errors/errors.js'
 import { knownOptions, oneOf } from '../errors/suggest.js'
 import type { Graph } from '../graph/graph.js'
 import { likelihoodModel } from '../likelihood/registry.js'
+import { hasLinearModel, withoutLinearModel } from '../options/combinations.js'
 import { hasLogits } from '../options/likelihood-kinds.js'
 import { whole } from '../options/option-values.js'
 import { type Likelihood, type Link, LINKS, type Precision, PRECISIONS } from '../options/words.js'
@@ -16,7 +17,8 @@ import { linearChange } from './programs-by-input.js'
 export interface ExportOptions {
   /**
    * Names among `GRAPH_OUTPUTS`. By default `mean`, `variance`, and what the posterior has without draws:
-   * `probabilities` and `sets`, or `predictive_variance`, `epistemic` and (calibrated) `lower` and `upper`; `novelty`.
+   * `probabilities` and `sets`, or `predictive_mean` (where it is not `mean`), `predictive_variance`, `epistemic` and
+   * (calibrated) `lower` and `upper`; `novelty`.
    */
   readonly outputs?: string | readonly string[] | undefined
   /** Of the file's real inputs and outputs, by default the fit's. */
@@ -64,7 +66,8 @@ export function exportGraph(state: PosteriorState, options: ExportOptions): Expo
   checkLink(state, outputs, link)
   const graph = predictionGraph({ network, subset: evaluator.subset, posterior: structured, change: linearChange(state),
     answer: choice, likelihood: likelihoodModel(state.options.likelihood), link, sigmaNoise: noiseOf(state),
-    trainingVariances, calibration: conformal, level, precision, outputs,
+    noiseCovariance: state.options.noiseCovariance, trainingVariances, calibration: conformal, level, precision,
+    outputs,
     draws: { seed, samples: options.samples === undefined ? LINK_SAMPLES : whole('samples', options.samples, 1) } })
   const drawn = link === 'mc' || (hasLogits(state.options.likelihood) &&
     outputs.some(name => name === 'aleatoric' || name === 'epistemic'))
@@ -88,13 +91,19 @@ function usualOutputs({ options: { likelihood }, conformal, trainingVariances }:
   return [
     'mean',
     'variance',
-    ...(likelihood === 'regression'
-      ? ['predictive_variance', 'epistemic', ...(conformal === undefined ? [] : ['lower', 'upper'] as const)] as const
+    ...(likelihood === 'regression' || hasObservation(likelihood)
+      ? [...(likelihood === 'regression' ? [] : ['predictive_mean'] as const), 'predictive_variance', 'epistemic',
+        ...(conformal === undefined ? [] : ['lower', 'upper'] as const)] as const
       : hasLogits(likelihood)
       ? ['probabilities', ...(setsOf(conformal) ? ['sets'] as const : [])] as const
       : []),
     ...(trainingVariances === undefined ? [] : ['novelty'] as const),
   ]
+}
+
+/** Whether what a new observation is follows from the outputs by formulas of the likelihood. */
+function hasObservation(likelihood: Likelihood): boolean {
+  return likelihoodModel(likelihood).observation !== undefined
 }
 
 /** Whether sets of classes can be made, one row at a time. */
@@ -117,40 +126,51 @@ function namedOutputs(state: PosteriorState, given: string | readonly string[]):
   return names
 }
 
+/** What every posterior has, whatever its likelihood. */
+const OF_OUTPUTS: readonly GraphOutput[] = ['mean', 'variance', 'covariance', 'novelty', 'novelty_score']
+const OF_CLASSES: readonly GraphOutput[] = ['probabilities', 'sets']
+
 /** @throws OptionError BAD_COMBINATION for an output that the posterior does not have */
-function checkOutput({ options: { likelihood }, conformal, trainingVariances, choice }: PosteriorState,
-  name: GraphOutput): void {
-  if (!hasLogits(likelihood) && likelihood !== 'regression') return checkPlainOutput(likelihood, name)
-  const regression = likelihood === 'regression'
+function checkOutput({ options, conformal, trainingVariances }: PosteriorState, name: GraphOutput): void {
+  const { likelihood, noiseCovariance } = options
   const refuse = (why: string): never => {
     throw new OptionError('BAD_COMBINATION', `This posterior has no output '${name}': ${why}`, { option: 'outputs',
       value: name, likelihood })
   }
-  if (regression && (name === 'probabilities' || name === 'sets')) {
-    refuse('it is a regression. Ask for mean, variance, predictive_variance, lower or upper.')
-  }
-  if (!regression && (name === 'predictive_variance' || name === 'lower' || name === 'upper')) {
-    refuse(`its likelihood is ${likelihood}. Ask for probabilities, or, calibrated, for sets.`)
-  }
+  if (!OF_OUTPUTS.includes(name)) checkKind(likelihood, name, refuse)
   if (name === 'sets' && conformal === undefined) {
     refuse('sets need a calibration. Call conformalize(x, y) with rows that the network has not seen, and export the ' +
       'posterior that it returns.')
   }
+  if ((name === 'lower' || name === 'upper') && likelihood === 'poisson' && conformal === undefined) {
+    refuse('the interval of a count has no closed form. Call conformalize(x, y) with rows that the network has not ' +
+      'seen, and export the posterior that it returns; or ask for predictive_mean and predictive_variance.')
+  }
+  if (name === 'predictive_covariance' && noiseCovariance === undefined) {
+    refuse('the noises of its outputs are independent. Ask for covariance and predictive_variance.')
+  }
   if ((name === 'novelty' || name === 'novelty_score') && trainingVariances === undefined) {
-    refuse(
-      `only a fit by ${choice === undefined ? 'tune auto or validated' : 'auto or validated'} keeps the training ` +
-        "rows' variances that novelty is compared with. Leave it out, or fit with tune 'auto'.",
-    )
+    refuse(hasLinearModel(options)
+      ? "only a fit by tune 'auto' or 'validated' keeps the training rows' variances that novelty is compared with. " +
+        "Leave it out, or fit with tune 'auto'."
+      : `novelty is that of a linear model, which ${withoutLinearModel(options)} does not have. Leave it out.`)
   }
 }
 
-/** Likelihoods of numbers but regression are exported as their outputs, without what follows from them. */
-function checkPlainOutput(likelihood: Likelihood, name: GraphOutput): void {
-  if (name === 'mean' || name === 'variance' || name === 'covariance') return
-  throw new OptionError('BAD_COMBINATION',
-    `A posterior of likelihood ${likelihood} is exported as its outputs (mean, variance, covariance), without '${name}'`
-      + '. The formulas from them to a new observation are in the documentation.', { option: 'outputs', value: name,
-    likelihood })
+/** Whether the likelihood has such an output: classes have probabilities, numbers a new observation. */
+function checkKind(likelihood: Likelihood, name: GraphOutput, refuse: (why: string) => never): void {
+  const regression = likelihood === 'regression'
+  if (!hasLogits(likelihood) && !regression && !hasObservation(likelihood)) {
+    refuse(`likelihood ${likelihood} is exported as its outputs. Ask for mean, variance or covariance.`)
+  }
+  if (!hasLogits(likelihood) && OF_CLASSES.includes(name)) {
+    refuse(`${regression ? 'it is a regression' : `its likelihood is ${likelihood}`}. Ask for mean, variance, ` +
+      'predictive_variance, lower or upper.')
+  }
+  if (hasLogits(likelihood) && !OF_CLASSES.includes(name) && name !== 'aleatoric' && name !== 'epistemic') {
+    refuse(`its likelihood is ${likelihood}. Ask for probabilities, or, calibrated, for sets.`)
+  }
+  if (regression && name === 'predictive_mean') refuse('the mean of a new observation of a regression is mean.')
 }
 
 /** Sets are calibrated for the posterior's own answer. @throws OptionError BAD_COMBINATION */

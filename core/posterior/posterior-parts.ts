@@ -24,13 +24,20 @@ export type PosteriorParts =
 
 /** Of a process over the outputs. */
 export type ProcessParts =
-  /** P^-1 = D^-1/2 (I - U'U) D^-1/2; `part` says the same of whole tensors with one precision, without `rows`. */
-  | { readonly kind: 'factored', readonly deviations: Float64Array, readonly rank: number, readonly rows: Float64Array,
-    readonly part?: LowRankPart }
+  | FactoredParts
   /** P^-1 = B'B, by the `count` rows of B. */
   | { readonly kind: 'span', readonly vectors: ParameterVectors }
   /** Independent outputs with parts of their own. */
   | { readonly kind: 'outputs', readonly parts: readonly ProcessParts[] }
+
+/** P^-1 = D^-1/2 (I - U'U) D^-1/2; `part` says the same of whole tensors with one precision, without `rows`. */
+export interface FactoredParts {
+  readonly kind: 'factored'
+  readonly deviations: Float64Array
+  readonly rank: number
+  readonly rows: Float64Array
+  readonly part?: LowRankPart
+}
 
 /** What a posterior says of the outputs of a batch. */
 export interface OutputMoments {
@@ -73,8 +80,8 @@ export function lastLayerVariance(parts: LastLayerParts, slots: readonly Paramet
 }
 
 /** |J D^-1/2 (I - U'U)^1/2|^2 from the factors of J, or from its rows. */
-function factoredVariance({ deviations, rank, rows, part }: Extract<PosteriorParts, { kind: 'factored' }>,
-  slots: readonly ParameterSlot[], jacobian: FactoredJacobian, kind: VarianceKind): Float64Array {
+function factoredVariance({ deviations, rank, rows, part }: FactoredParts, slots: readonly ParameterSlot[],
+  jacobian: FactoredJacobian, kind: VarianceKind): Float64Array {
   const { seeds: outputs, examples } = jacobian
   if (part !== undefined) {
     const { variance } = lowRankOutputs([part], slots, jacobian, kind === 'sums' ? 'covariance' : kind)

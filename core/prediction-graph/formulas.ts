@@ -13,7 +13,7 @@ export interface Formulas {
   div(a: Operand, b: Operand): string
   max(a: Operand, b: Operand): string
   /** A node of one input without attributes. */
-  apply(op: 'Sqrt' | 'Exp' | 'Log' | 'Neg' | 'Abs' | 'Sigmoid', a: string): string
+  apply(op: 'Sqrt' | 'Exp' | 'Log' | 'Neg' | 'Abs' | 'Sigmoid' | 'Tanh', a: string): string
   softmax(a: string): string
   matmul(a: string, b: string): string
   /** Along some axes; `keep` leaves them with one element. */

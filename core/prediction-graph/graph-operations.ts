@@ -11,6 +11,7 @@ import { once } from '../posterior/posterior.js'
 import type { DirectGradient, LinearPair, PosteriorMatrix, ProductOptions, VarianceOperations,
   VarianceTerm } from '../posterior/variance-operations.js'
 import { joined } from '../tensor/joined.js'
+import { sizeOf } from '../tensor/tensor.js'
 import { type Formulas, formulas } from './formulas.js'
 import { type OutputVariance, sumOfVariances } from './output-variance.js'
 
@@ -299,9 +300,8 @@ export function writtenOut(precisions: GraphPrecisions, slots: readonly Paramete
   const parts = slots.map(() => [] as string[])
   for (const factor of factors) {
     if (factor.kind === 'direct') {
-      parts[factor.parameter].push(
-        f.reshape(asDouble(precisions, factor.gradient.name), [outputs, -1, slots[factor.parameter].size]),
-      )
+      const size = sizeOf(slots[factor.parameter].shape)
+      parts[factor.parameter].push(f.reshape(asDouble(precisions, factor.gradient.name), [outputs, -1, size]))
       continue
     }
     const { positions, out, in: inputs } = factor
@@ -314,11 +314,13 @@ export function writtenOut(precisions: GraphPrecisions, slots: readonly Paramete
   const known = parts.find(part => part.length > 0)?.[0]
   if (known === undefined) throw new InternalError('No factor belongs to the parameters.')
   const blocks = parts.map((part, slot) => {
-    if (part.length > 0) return part.reduce((a, b) => f.add(a, b))
+    const { size, elements } = slots[slot]
     // What the outputs do not depend on: zeros for every example.
-    return f.mul(f.reduce('ReduceSum', known, [-1], true), f.matrix(new Float64Array(slots[slot].size), [
-      slots[slot].size,
-    ]))
+    if (part.length === 0) {
+      return f.mul(f.reduce('ReduceSum', known, [-1], true), f.matrix(new Float64Array(size), [size]))
+    }
+    const whole = part.reduce((a, b) => f.add(a, b))
+    return elements === undefined ? whole : f.gather(whole, Array.from(elements), 2)
   })
   return { name: f.concat(blocks, 2), width: slots.reduce((sum, { size }) => sum + size, 0) }
 }

@@ -4,19 +4,25 @@ import type { SetScores } from '../conformal/conformal-scores.js'
 import { conformalQuantile } from '../conformal/quantile.js'
 import { OptionError } from '../errors/errors.js'
 import { centralHalfWidth } from '../kernels/normal-quantile.js'
+import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { elementTypeOf } from '../ops/element-types.js'
 import { tensor } from '../tensor/tensor.js'
 import type { Formulas } from './formulas.js'
+import type { ObservationValues } from './observation.js'
 
-/** mean -+ q sd, N x C, with the quantile q of each output: of the calibration, or of the normal distribution. */
-export function intervalValues(f: Formulas, mean: string, variance: string, outputs: number,
+/**
+ * mean -+ q sd of a new observation, N x K, with the quantile q of each target: of the calibration, or of the normal
+ * distribution. Counts are not negative.
+ */
+export function intervalValues(f: Formulas, { name }: LikelihoodModel, { mean, variance }: ObservationValues,
   calibration: Calibration | undefined, level: number): { readonly lower: string, readonly upper: string } {
   const scores = calibration?.scores
   const factors = scores?.kind === 'split' || scores?.kind === 'jackknife'
     ? scores.scores.map(own => conformalQuantile(own, level))
-    : new Array<number>(outputs).fill(centralHalfWidth(level))
-  const half = f.mul(f.apply('Sqrt', variance), f.matrix(factors, [outputs]))
-  return { lower: f.sub(mean, half), upper: f.add(mean, half) }
+    : [centralHalfWidth(level)]
+  const half = f.mul(f.apply('Sqrt', variance()), f.matrix(factors, [factors.length]))
+  const lower = f.sub(mean(), half)
+  return { lower: name === 'poisson' ? f.max(lower, 0) : lower, upper: f.add(mean(), half) }
 }
 
 /** Added for each place in the order of classes: see conformal/adaptive-scores.ts. */

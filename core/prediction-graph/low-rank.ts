@@ -5,6 +5,7 @@
  */
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { LowRankPart } from '../posterior/low-rank-outputs.js'
+import type { FactoredParts } from '../posterior/posterior-parts.js'
 import type { DirectGradient, LinearPair, UsesOf } from '../posterior/variance-operations.js'
 import { asDouble, type GraphPrecisions, type GraphRows, ofRows, writtenOut } from './graph-operations.js'
 import { independentOutputs, notNegative, type OutputVariance, scaledVariance,
@@ -49,6 +50,18 @@ export function spanVariance(precisions: GraphPrecisions, vectors: LowRankPart['
   const images = jacobian.factors.flatMap(factor => imagesOf(precisions, factor, vectors, jacobian.outputs))
     .reduce((a, b) => f.add(a, b))
   return ofRows(f, images, undefined)
+}
+
+/** J D^-1/2 (I - U'U) D^-1/2 J' from the rows of J: of several precisions, and of tensors that take part in part. */
+export function factoredVariance(precisions: GraphPrecisions, { deviations, rank, rows }: FactoredParts,
+  slots: readonly ParameterSlot[], { factors, outputs }: GraphJacobian): OutputVariance {
+  const { double: f } = precisions
+  const size = deviations.length
+  const scaled = f.mul(writtenOut(precisions, slots, factors, outputs).name, f.matrix(deviations, [size]))
+  const all = ofRows(f, scaled, undefined)
+  if (rank === 0) return all
+  const determined = ofRows(f, f.matmul(scaled, f.matrix(columnsOf(rows, rank, size), [size, rank])), undefined)
+  return notNegative(f, sumOfVariances(f, [all, scaledVariance(f, determined, -1)]))
 }
 
 function ofPart(precisions: GraphPrecisions, { delta, rank, vectors }: LowRankPart, slots: readonly ParameterSlot[],
@@ -111,9 +124,9 @@ function gramTerms(precisions: GraphPrecisions, slots: readonly ParameterSlot[],
   const grouped = uses(factors)
   const done = new Set<number>()
   const terms = grouped.flatMap(use => {
-    const pair = plainWeight(use)
+    const pair = isWhole(slots[use.slot]) ? plainWeight(use) : undefined
     if (pair === undefined) return []
-    const withBias = pair.bias >= 0 && onlyBias(grouped[pair.bias])
+    const withBias = pair.bias >= 0 && isWhole(slots[pair.bias]) && onlyBias(grouped[pair.bias])
     done.add(use.slot)
     if (withBias) done.add(pair.bias)
     const a = f.reshape(asDouble(precisions, pair.a.name), [-1, pair.in])
@@ -136,6 +149,11 @@ function gramTerms(precisions: GraphPrecisions, slots: readonly ParameterSlot[],
 function alone({ asWeight, asBias, direct }: UsesOf<GraphRows>): Factor[] {
   return [...asWeight.map(pair => ({ ...pair, weight: 0, bias: -1 })),
     ...asBias.map(pair => ({ ...pair, weight: -1, bias: 0 })), ...direct.map(own => ({ ...own, parameter: 0 }))]
+}
+
+/** Whether every element of the tensor takes part. */
+function isWhole({ elements }: ParameterSlot): boolean {
+  return elements === undefined
 }
 
 function plainWeight({ asWeight, asBias, direct }: UsesOf<GraphRows>): LinearPair<GraphRows> | undefined {

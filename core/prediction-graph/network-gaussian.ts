@@ -1,6 +1,5 @@
 /** @file The network with the variances of its outputs behind it: features of its last layer, or its Jacobian. */
 import { lastLayerIndices } from '../curvature/last-layer.js'
-import { OptionError } from '../errors/errors.js'
 import { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
 import { termsOf } from '../likelihood/output-layout.js'
@@ -19,7 +18,7 @@ import { type Precision, tensor } from '../tensor/tensor.js'
 import { type Formulas, formulas } from './formulas.js'
 import { asDouble, bothPrecisions, graphOperations, type GraphPrecisions, type GraphRows, identity,
   product } from './graph-operations.js'
-import { type GraphJacobian, lowRankValues, ofOutput, spanVariance } from './low-rank.js'
+import { factoredVariance, type GraphJacobian, lowRankValues, ofOutput, spanVariance } from './low-rank.js'
 import { independentOutputs, type OutputVariance } from './output-variance.js'
 
 /** What is made into nodes. */
@@ -115,20 +114,15 @@ function processVariance(precisions: GraphPrecisions, parts: ProcessParts, slots
   jacobian: GraphJacobian): OutputVariance {
   switch (parts.kind) {
     case 'factored':
-      if (parts.part === undefined) throw severalPrecisions('functional')
-      return lowRankValues(precisions, [parts.part], slots, jacobian).variance
+      return parts.part === undefined
+        ? factoredVariance(precisions, parts, slots, jacobian)
+        : lowRankValues(precisions, [parts.part], slots, jacobian).variance
     case 'span':
       return spanVariance(precisions, parts.vectors, jacobian)
     case 'outputs':
       return independentOutputs(precisions.double,
         parts.parts.map((own, c) => processVariance(precisions, own, slots, ofOutput(precisions, jacobian, c))))
   }
-}
-
-function severalPrecisions(structure: string): OptionError {
-  return new OptionError('BAD_COMBINATION',
-    `A posterior of structure '${structure}' is exported with one prior precision for all tensors; this one has `
-      + "several. Give one number, or fit structure 'kron', 'full' or 'diag'.", { structure })
 }
 
 type Factor = LinearPair<GraphRows> | DirectGradient<GraphRows>

@@ -20,12 +20,14 @@ import { asDouble, asNetwork, bothPrecisions, type GraphPrecisions } from './gra
 import { intervalValues, noveltyValues, setValues } from './intervals.js'
 import { drawnProbabilities, type Draws, entropies, type GaussianValues, inverseLink, linkValues } from './links.js'
 import { networkGaussian } from './network-gaussian.js'
+import { type ObservationValues, observationValues } from './observation.js'
 import { scaledVariance } from './output-variance.js'
 import { shortened } from './shorten.js'
 
 /** What a graph can have as its outputs; names as they are in the file. */
 export const GRAPH_OUTPUTS = ['mean', 'variance', 'covariance', 'probabilities', 'aleatoric', 'epistemic',
-  'predictive_variance', 'lower', 'upper', 'sets', 'novelty', 'novelty_score'] as const
+  'predictive_mean', 'predictive_variance', 'predictive_covariance', 'lower', 'upper', 'sets', 'novelty',
+  'novelty_score'] as const
 
 /** One of `GRAPH_OUTPUTS`. */
 export type GraphOutput = (typeof GRAPH_OUTPUTS)[number]
@@ -43,6 +45,8 @@ export interface PredictionGraphTask {
   readonly link: Link | undefined
   /** sigma of every output, C. */
   readonly sigmaNoise: Float64Array
+  /** The covariance of the noises, C x C, where they are correlated. */
+  readonly noiseCovariance: Float64Array | undefined
   readonly trainingVariances: Float64Array | undefined
   readonly calibration: Calibration | undefined
   readonly level: number
@@ -74,25 +78,23 @@ export function predictionGraph(task: PredictionGraphTask): Graph {
   const mean = once(() => gaussianMean(double, task, f(), linear()))
   const gaussian = (): GaussianValues => ({ likelihood, outputs: network.outputs, mean: mean(),
     variance: values.variance })
+  // Of the likelihoods of numbers a regression alone takes the mean of its linear model: see laplace/prediction.ts.
+  const observed = once(() =>
+    observationValues(double, likelihood.name === 'regression' ? gaussian() : { ...gaussian(), mean: f() }, sigmaNoise)
+  )
   const mixed = once(() => (link === undefined ? mixture(own, task, values.f, linear(), gaussian()) : undefined))
   const probabilities = once(() => {
     linkNeeds(link ?? 'probit', likelihood)
     return mixed()?.probabilities ?? linkValues(own, link ?? 'probit', gaussian(), task.draws)
   })
   const parts = once(() => {
-    if (likelihood.name === 'regression') {
-      const noise = double.matrix(sigmaNoise.map(s => s * s), [network.outputs])
-      return { aleatoric: double.add(double.mul(values.variance.variance(), 0), noise),
-        epistemic: values.variance.variance() }
-    }
-    return mixed()?.parts() ?? decomposition(double, gaussian(), task.draws.seed)
+    const moments = observed()
+    return moments === undefined
+      ? mixed()?.parts() ?? decomposition(double, gaussian(), task.draws.seed)
+      : { aleatoric: moments.aleatoric(), epistemic: moments.epistemic() }
   })
-  const predictiveVariance = once(() =>
-    double.add(values.variance.variance(), double.matrix(sigmaNoise.map(s => s * s), [network.outputs]))
-  )
-  const intervals = once(() =>
-    intervalValues(double, mean(), predictiveVariance(), network.outputs, task.calibration, task.level)
-  )
+  const observation = (): ObservationValues => observed() ?? missing('observation')
+  const intervals = once(() => intervalValues(double, likelihood, observation(), task.calibration, task.level))
   const novelty = once(() =>
     noveltyValues(double, values.variance.variance(), task.trainingVariances ?? missing('novelty'),
       likelihood.name === 'regression' ? sigmaNoise : undefined)
@@ -104,7 +106,11 @@ export function predictionGraph(task: PredictionGraphTask): Graph {
     probabilities,
     aleatoric: () => parts().aleatoric,
     epistemic: () => parts().epistemic,
-    predictive_variance: predictiveVariance,
+    predictive_mean: () => observation().mean(),
+    predictive_variance: () => observation().variance(),
+    predictive_covariance: () =>
+      double.add(values.variance.covariance(),
+        double.matrix(task.noiseCovariance ?? missing('correlated noise'), [network.outputs, network.outputs])),
     lower: () => intervals().lower,
     upper: () => intervals().upper,
     sets: () => setValues(double, asDouble(own, probabilities()), network.outputs, setScores(task), task.level),
@@ -224,7 +230,9 @@ function laidOut(f: Formulas, value: string, name: GraphOutput, { network, likel
     ((name === 'aleatoric' || name === 'epistemic') && likelihood.name === 'classification')
   if (ofTerms) return f.reshape(value, [-1, ...positions])
   if (positions.length === 0) return name === 'mean' ? f.reshape(value, [-1, outputs]) : value
-  if (name === 'covariance') return f.reshape(value, [-1, ...positions, outputs, outputs])
+  if (name === 'covariance' || name === 'predictive_covariance') {
+    return f.reshape(value, [-1, ...positions, outputs, outputs])
+  }
   const width = name === 'sets' && outputs === 1 ? 2 : outputs
   if (classAxis === undefined && width === 1) return f.reshape(value, [-1, ...ownShape(network)])
   const rows = f.reshape(value, [-1, ...positions, width])

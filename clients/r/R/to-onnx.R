@@ -8,8 +8,8 @@
 #' @param object a fitted `laplace` object.
 #' @param path of the file.
 #' @param outputs names among `"mean"`, `"variance"`, `"covariance"`, `"probabilities"`, `"aleatoric"`, `"epistemic"`,
-#'   `"predictive_variance"`, `"lower"`, `"upper"`, `"sets"`, `"novelty"` and `"novelty_score"`. `NULL`: what the
-#'   posterior has without draws.
+#'   `"predictive_mean"`, `"predictive_variance"`, `"predictive_covariance"`, `"lower"`, `"upper"`, `"sets"`,
+#'   `"novelty"` and `"novelty_score"`. `NULL`: what the posterior has without draws.
 #' @param opset the operator set, 13 to 24. `NULL`: the oldest from 17 on that can hold the network.
 #' @param dtype `"float32"` or `"float64"`, of the file's inputs and outputs. `NULL`: that of the fit.
 #' @param link how probabilities come from the outputs. `NULL`: the posterior's own answer.

@@ -10,6 +10,7 @@ import type { LaplaceOptions } from '../../../core/options/laplace-options.js'
 import { LINKS } from '../../../core/options/words.js'
 import { float64, sizeOf, type Tensor, tensor } from '../../../core/tensor/tensor.js'
 import { uniform } from '../../core/ops/check-derivative.js'
+import { drawer, perceptron } from '../../support/random-network.js'
 import { referenceCase } from '../../support/reference-case.js'
 import { exportedOutputs, farthest, sameAsPrediction } from './posterior-outputs.js'
 
@@ -117,6 +118,57 @@ t.test('an answer at every position, in the layout of the network', async t => {
     const regression = await laplace(graph, { likelihood: 'regression', subset: 'last_layer' }).fit(x, labels)
     await sameAsPrediction(t, regression, x, { outputs: EVERY_MEAN }, 1e-9, 'regression')
   }
+})
+
+const small = drawer(7)
+
+t.test('new observations of counts, and of numbers whose noise the network says itself', async t => {
+  const everything = ['mean', 'variance', 'covariance', 'predictive_mean', 'predictive_variance', 'aleatoric',
+    'epistemic']
+  const [graph, x] = [perceptron(small, 3, 5, 2, 'Tanh'), small(40, 3)]
+  for (const [likelihood, y] of [['poisson',
+    tensor('float64', [40, 2], Array.from({ length: 80 }, () => Math.floor(4 * random())))], ['heteroscedastic',
+    draw(40, 1)]] as const) {
+    for (const options of STRUCTURES.filter(({ structure }) => structure !== 'lowrank')) {
+      const posterior = await laplace(graph, { likelihood, ...options, precision: 'float64' }).fit(x, y)
+      const what = `${likelihood} ${JSON.stringify(options)}`
+      await sameAsPrediction(t, posterior, few(x), { outputs: everything }, 1e-9, what)
+      await sameAsPrediction(t, posterior, few(x), {}, 1e-9, what)
+      const calibrated = await posterior.conformalize(x, y)
+      await sameAsPrediction(t, calibrated, few(x), { outputs: ['lower', 'upper'], level: 0.8 }, 1e-9, what)
+      if (likelihood === 'poisson') {
+        t.throws(() => posteriorModel(posterior, { outputs: 'lower' }), { message: /conformalize/ })
+      } else await sameAsPrediction(t, posterior, few(x), { outputs: ['lower', 'upper'] }, 1e-9, what)
+    }
+  }
+})
+
+t.test('a subnetwork, of every structure that has one', async t => {
+  const [graph, x] = [perceptron(small, 3, 5, 3, 'Tanh'), small(40, 3)]
+  const y = tensor('int64', [40], Array.from({ length: 40 }, () => Math.floor(3 * random())))
+  for (const structure of ['full', 'diag', 'blockdiag', 'functional'] as const) {
+    const posterior = await laplace(graph, { likelihood: 'classification', subset: 'subnetwork', structure,
+      subnetwork: [0, 3, 4, 16, 17, 20, 25, 33, 36], priorPrecision: 1 }).fit(x, y)
+    await sameAsPrediction(t, posterior, few(x), { outputs: EVERY_CLASSES, seed: 1 }, 1e-6, structure)
+  }
+})
+
+t.test('a precision for each tensor, of every structure that has them', async t => {
+  const [graph, x] = [perceptron(small, 3, 5, 2, 'Tanh'), small(40, 3)]
+  for (const structure of ['kron', 'ekfac', 'full', 'diag', 'functional'] as const) {
+    const posterior = await laplace(graph, { likelihood: 'regression', subset: 'all', structure,
+      priorPrecision: [0.5, 1, 2, 4] }).fit(x, small(40, 2))
+    await sameAsPrediction(t, posterior, few(x), { outputs: EVERY_MEAN }, 1e-6, structure)
+  }
+})
+
+t.test('noises that depend on each other', async t => {
+  const [graph, x] = [perceptron(small, 3, 5, 2, 'Tanh'), small(40, 3)]
+  const posterior = await laplace(graph, { likelihood: 'regression', subset: 'last_layer', structure: 'full',
+    priorPrecision: 1, sigmaNoise: [[1, 0.5], [0.5, 2]] }).fit(x, small(40, 2))
+  await sameAsPrediction(t, posterior, few(x), {
+    outputs: ['covariance', 'predictive_covariance', 'predictive_variance'],
+  }, 1e-9)
 })
 
 t.test('the network in the file computes what the network alone does, to the bit', async t => {

@@ -8,7 +8,8 @@ import type { Examples } from '../../../core/tensor/examples.js'
 import type { Tensor } from '../../../core/tensor/tensor.js'
 import { runInOnnxRuntime } from './onnxruntime.js'
 
-const FIELDS: Readonly<Record<string, keyof Prediction>> = { predictive_variance: 'predictiveVariance',
+const FIELDS: Readonly<Record<string, keyof Prediction>> = { predictive_mean: 'predictiveMean',
+  predictive_variance: 'predictiveVariance', predictive_covariance: 'predictiveCovariance',
   novelty_score: 'noveltyScore' }
 
 /** What the file gives for the rows. */
@@ -34,7 +35,8 @@ export async function sameAsPrediction(t: Test, posterior: LaplacePosterior, x: 
   options: OnnxExportOptions = {}, tolerance = 1e-9, what = ''): Promise<void> {
   const { link, level, samples, seed } = options
   const theirs = await exportedOutputs(posterior, x, options)
-  const ours = await posterior.predict(x, { link, samples, seed, covariance: theirs.has('covariance'),
+  const ours = await posterior.predict(x, { link, samples, seed,
+    covariance: theirs.has('covariance') || theirs.has('predictive_covariance'),
     level: ['lower', 'upper', 'sets'].some(name => theirs.has(name)) ? level ?? 0.9 : undefined })
   for (const [name, { shape, data }] of theirs) {
     const own = ours[FIELDS[name] ?? name as keyof Prediction] as Tensor | undefined

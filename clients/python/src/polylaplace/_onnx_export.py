@@ -37,8 +37,9 @@ class OnnxExport(Predicting):
 
         Args:
             path: of the file; None: the model is returned as bytes.
-            outputs: names among mean, variance, covariance, probabilities, aleatoric, epistemic, predictive_variance,
-                lower, upper, sets, novelty, novelty_score. None: what the posterior has without draws.
+            outputs: names among mean, variance, covariance, probabilities, aleatoric, epistemic, predictive_mean,
+                predictive_variance, predictive_covariance, lower, upper, sets, novelty, novelty_score. None: what the
+                posterior has without draws.
             opset: the operator set, 13 to 24. None: the oldest from 17 on that can hold the network.
             dtype: 'float32' or 'float64', of the file's inputs and outputs. None: that of the fit.
             link: how probabilities come from the outputs. None: the posterior's own answer.
