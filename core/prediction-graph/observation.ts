@@ -15,7 +15,10 @@ export interface ObservationValues {
   readonly variance: () => string
 }
 
-/** For outputs f ~ N(mean, variance) and, of a regression, noise of sigma an output; undefined: no likelihood of numbers. */
+/**
+ * For outputs f ~ N(mean, variance) and, of a regression, noise of sigma an output. Undefined where the likelihood says
+ * nothing of a new observation in closed form.
+ */
 export function observationValues(f: Formulas, { likelihood, mean, variance, outputs }: GaussianValues,
   sigmaNoise: Float64Array): ObservationValues | undefined {
   switch (likelihood.name) {
