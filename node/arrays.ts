@@ -129,7 +129,7 @@ function fromNdArray(value: NdArray, name: string): Tensor {
   for (let i = 0; i < size; i++) {
     let at = offset
     for (let axis = 0; axis < shape.length; axis++) at += index[axis] * stride[axis]
-    data[i] = Number(source[at])
+    data[i] = asNumber(source[at], name)
     for (let axis = shape.length - 1; axis >= 0 && ++index[axis] === shape[axis]; axis--) index[axis] = 0
   }
   return { dtype, shape: [...shape], data }
@@ -151,21 +151,28 @@ function fromNested(value: readonly unknown[], name: string): Tensor {
       for (const inner of item as Iterable<unknown>) fill(inner, depth + 1)
       return
     }
-    if (typeof item === 'boolean' || typeof item === 'string') {
-      throw new DataError('BAD_LABELS',
-        `${name} holds ${
-          typeof item === 'string' ? `text ('${item.slice(0, 40)}')` : 'booleans'
-        }; code classes as integers 0, 1, 2, ... (their place in the sorted list of distinct labels).`, { array: name })
-    }
-    if (typeof item !== 'number' && typeof item !== 'bigint') {
-      throw new DataError('BAD_ARRAY', `${name} must hold numbers only; found ${describe(item)}.`, { array: name })
-    }
-    const number = Number(item)
+    const number = asNumber(item, name)
     integers = integers && Number.isInteger(number)
     data[at++] = number
   }
   fill(value, 0)
   return { dtype: integers ? 'int64' : 'float64', shape, data }
+}
+
+function asNumber(item: unknown, name: string): number {
+  if (typeof item === 'number' || typeof item === 'bigint') return Number(item)
+  if (typeof item === 'boolean' || typeof item === 'string') throw notCoded(item, name)
+  throw new DataError('BAD_ARRAY', `${name} must hold numbers only; found ${describe(item)}.`, { array: name })
+}
+
+function notCoded(item: boolean | string, name: string): DataError {
+  const found = typeof item === 'string' ? `text ('${item.slice(0, 40)}')` : 'booleans'
+  const advice = typeof item === 'string' && item.trim() !== '' && Number.isFinite(Number(item))
+    ? 'make numbers of it: Number(text).'
+    : name.startsWith('y')
+    ? 'code classes as integers 0, 1, 2, ... (their place in the sorted list of distinct labels).'
+    : 'give the numbers that the network itself takes (categories coded as in its training, booleans as 0 and 1).'
+  return new DataError('BAD_LABELS', `${name} holds ${found}; ${advice}`, { array: name })
 }
 
 /** A tensor as an ndarray over the same data. @throws DataError BAD_ARRAY for what is none */

@@ -41,6 +41,8 @@ export function startStream(whole: FitTask): FitStream {
   let weighted = false
   const addBatch = async (x: Examples, y: Tensor, { sampleWeight, ...work }: FitWork): Promise<number> => {
     demandRows(x, y)
+    // Batches that a filter has emptied change nothing.
+    if (exampleCount(x) === 0 && y.shape[0] === 0) return heldOut + (fit?.examples() ?? 0)
     fit ??= start(await taskForRows(whole, x, y))
     const given = checkWeights(sampleWeight, exampleCount(x))
     if (given !== undefined && splitter !== undefined) throw weightsOfShare()

@@ -31,7 +31,11 @@ t.test('ndarrays, nested arrays, typed arrays and batches give the same posterio
     'strided ndarrays')
   async function* stream(): AsyncGenerator<[number[][], number[]]> {
     const rows = nested(x)
-    for (let at = 0; at < rows.length; at += 17) yield [rows.slice(at, at + 17), labels.slice(at, at + 17)]
+    for (let at = 0; at < rows.length; at += 17) {
+      yield [rows.slice(at, at + 17), labels.slice(at, at + 17)]
+      // What a filter has left nothing of changes nothing.
+      yield [[], []]
+    }
   }
   const streamed = await laplace(graph, options).fit(stream())
   t.ok(Math.abs(streamed.priorPrecision as number / expected - 1) < 1e-9, 'an async iterable of batches')
@@ -159,7 +163,14 @@ t.test('bad input gives a typed error that says what to do', async t => {
   await t.rejects(fit.fit(x, labels.map(v => [0, 1, 2, 3].map(c => Number(c === v)))), { code: 'BAD_LABELS',
     message: /one-hot/ })
   await t.rejects(fit.fit(x, labels.map(String) as unknown as number[]), { code: 'BAD_LABELS', message: /text/ })
+  await t.rejects(fit.fit(nested(x).map(row => row.map(String)) as unknown as number[][], labels), { code: 'BAD_LABELS',
+    message: /^x holds text \('.*'\); make numbers of it: Number\(text\)/ })
+  await t.rejects(fit.fit(nested(x).map(() => ['red', 'blue']) as unknown as number[][], labels), { code: 'BAD_LABELS',
+    message: /^x holds text \('red'\); give the numbers that the network itself takes/ })
+  await t.rejects(fit.fit(ndarray([1, null, 3, 4] as unknown as number[], [2, 2]), [0, 1]), { code: 'BAD_ARRAY',
+    message: /^x must hold numbers only; found null/ })
   await t.rejects(fit.fit([], []), { code: 'EMPTY_DATA' })
+  await t.rejects(fit.fit([[[], []]] as unknown as [number[][], number[]][]), { code: 'EMPTY_DATA' })
   await t.rejects(fit.fit({ ...x, data: x.data.map((v, i) => (i === 3 ? NaN : v)) }, labels), { code: 'NOT_FINITE',
     message: /row/ })
   await t.rejects(fit.fit(nested(x) as unknown as []), { code: 'BAD_ARRAY', message: /give y too/ }, 'rows without y')

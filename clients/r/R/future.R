@@ -44,6 +44,7 @@ fit_future <- function(object, parts, likelihood, subset = "last_layer", structu
                        progress = getOption("polylaplace.progress", FALSE)) {
   options <- list(...)
   check_options(options[setdiff(names(options), "weights")])
+  check_before_rows(options$tune, validation, sample_bytes)
   each <- on_workers(parts, checkpoint)
   parts <- numbered_parts(parts)
   tell <- progress_function(progress)
@@ -70,6 +71,24 @@ predict_future <- function(object, parts, interval = c("none", "confidence", "pr
   # Workers need the posterior alone.
   object[c("x", "y", "frame")] <- NULL
   each(numbered_parts(parts), predict_part, object, list(interval = interval, conf.level = conf.level, ...), write)
+}
+
+#' Refuses, before the pass over the parts, what tuning would refuse after it.
+#' @noRd
+check_before_rows <- function(tune, validation, sample_bytes) {
+  check_that(is.numeric(sample_bytes) && length(sample_bytes) == 1 && isTRUE(sample_bytes >= 1), "sample_bytes",
+             "a number of bytes above 0")
+  if (!is.null(validation) && !is.list(validation)) {
+    stop_validation("held-out rows, list(x = , y = ): parts have no share that could be held out")
+  }
+  if (is.null(tune)) return(invisible())
+  one_of(tune, c("auto", "validated", "linearized", "marglik", "grid", "none"), "tune")
+  if (tune %in% c("validated", "grid") && is.null(validation)) {
+    laplace_stop(
+      sprintf("Tuning \"%s\" chooses by held-out rows: give validation = list(x = , y = ).", tune), "BAD_COMBINATION",
+      list(option = "validation")
+    )
+  }
 }
 
 #' lapply on the workers of the plan, all of which have been asked whether they can do the work.
@@ -199,7 +218,8 @@ joined_rows <- function(parts) {
     return(new_inputs(stats::setNames(each, names(first))))
   }
   if (is.null(dim(first))) return(unlist(parts))
-  flat <- do.call(rbind, lapply(parts, function(part) matrix(part, dim(part)[1])))
+  # Of a part without chosen rows too the width is known.
+  flat <- do.call(rbind, lapply(parts, function(part) matrix(part, dim(part)[1], prod(dim(first)[-1]))))
   if (length(dim(first)) == 2) {
     colnames(flat) <- colnames(first)
     return(flat)

@@ -23,11 +23,33 @@ design_of <- function(object, newdata) {
   terms <- stats::delete.response(object$terms)
   missing <- setdiff(all.vars(terms), c(names(newdata), ls(environment(terms))))
   if (length(missing) > 0) stop_columns(missing)
-  frame <- stats::model.frame(terms, newdata, na.action = stats::na.pass, xlev = object$xlevels)
-  classes <- attr(terms, "dataClasses")
-  if (!is.null(classes)) stats::.checkMFClasses(classes, frame)
+  frame <- frame_as_fitted(terms, newdata, object$xlevels, stats::na.pass, "newdata")
   design <- without_intercept(stats::model.matrix(terms, frame, object$contrasts))
   design[, object$features, drop = FALSE]
+}
+
+#' The model frame of rows that came after the fit: their columns are of its kinds, and their factors have its levels.
+#' @noRd
+frame_as_fitted <- function(terms, rows, xlevels, na_action, what) {
+  refuse <- function(condition) {
+    laplace_stop(
+      sprintf(
+        "`%s` does not fit the formula: %s. Give its columns the kinds and levels that they had in the fit.", what,
+        sub("[.]$", "", conditionMessage(condition))
+      ),
+      "BAD_ARRAY", list(array = what)
+    )
+  }
+  tryCatch(
+    {
+      # That a column is no factor is a warning here, and an error below.
+      frame <- suppressWarnings(stats::model.frame(terms, rows, na.action = na_action, xlev = xlevels))
+      classes <- attr(terms, "dataClasses")
+      if (!is.null(classes)) stats::.checkMFClasses(classes, frame)
+      frame
+    },
+    error = refuse
+  )
 }
 
 stop_columns <- function(missing) {

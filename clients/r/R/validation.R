@@ -17,7 +17,7 @@ matrix_validation <- function(validation) {
 frame_validation <- function(validation, prepared) {
   if (is.null(validation) || is_share(validation)) return(validation)
   if (is.data.frame(validation)) {
-    frame <- stats::model.frame(prepared$terms, validation, na.action = stats::na.omit, xlev = prepared$xlevels)
+    frame <- frame_as_fitted(prepared$terms, validation, prepared$xlevels, stats::na.omit, "validation")
     return(frame_data(frame, prepared$contrasts)[c("x", "y")])
   }
   if (!is.list(validation) || is.null(validation$x) || is.null(validation$y)) {

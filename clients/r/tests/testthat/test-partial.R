@@ -158,6 +158,16 @@ test_that("what tunes by rows reads them where they lie, and finds what one mach
   one <- few(bare(split(1:40, rep(1:4, each = 10))))
   expect_identical(.Random.seed, before)
   expect_equal(few(bare(list(1:40)))$prior_precision, one$prior_precision, tolerance = 1e-10)
+  # Of some of these parts no row is drawn.
+  expect_equal(few(bare(split(1:40, rep(1:20, each = 2))))$prior_precision, one$prior_precision, tolerance = 1e-10)
+  never <- list(function() stop("rows were read"))
+  refused <- function(words, ...) {
+    expect_error(fit_future(weights, never, "regression", ...), words, class = "laplace_error_option")
+  }
+  refused("`tune` must be one of .*Did you mean \"marglik\"", tune = "margliik")
+  refused("give validation = list\\(x = , y = \\)", tune = "validated")
+  refused("parts have no share", tune = "grid", validation = 0.1)
+  refused("`sample_bytes` must be a number of bytes above 0", sample_bytes = -1)
   expect_error(
     fit_future(
       weights, list(list(x = numbers, y = targets, weights = rep(0.5, 40))), "regression", activation = "tanh"

@@ -90,6 +90,25 @@ test_that("missing values in new data", {
   expect_identical(classes, factor(c("setosa", NA, "setosa"), levels = levels(iris$Species)))
 })
 
+test_that("columns of other kinds and factors of other levels are refused", {
+  skip_if_not_installed("nnet")
+  cars <- transform(mtcars, cyl = factor(cyl), mpg = mpg / 10)
+  net <- nnet::nnet(mpg ~ wt + cyl, cars, size = 2, linout = TRUE, trace = FALSE, decay = 0.1)
+  la <- laplace(net, prior_precision = 1)
+  new <- cars[1:2, ]
+  expect_identical(predict(la, transform(new, cyl = as.character(cyl))), predict(la, new))
+  refused <- function(cyl, words) {
+    changed <- replace(new, "cyl", list(cyl))
+    expect_no_warning(expect_error(predict(la, changed), words, class = "laplace_error_data"))
+  }
+  refused(factor(c("4", "5")), "`newdata` does not fit the formula: factor cyl has new level.*levels that they had")
+  refused(c(6, 6), "fitted with type \"factor\" but type \"numeric\"")
+  expect_error(
+    laplace(net, prior_precision = 1, validation = transform(cars, cyl = "5")), "`validation` does not fit the formula",
+    class = "laplace_error_data"
+  )
+})
+
 test_that("columns are found by name", {
   la <- laplace(iris_net(), iris[1:4], iris$Species)
   expect_identical(predict(la, iris[1:5, c(5, 4, 2, 3, 1)][-1]), predict(la, iris[1:5, 1:4]))
