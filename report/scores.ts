@@ -7,7 +7,7 @@ import { formatNumber, percent } from './numbers.js'
 export type ScoreLine = readonly [name: string, text: string]
 
 /** The scores that there are for a likelihood. */
-export function scoreLines(report: CalibrationReport): ScoreLine[] {
+function scoreLines(report: CalibrationReport): ScoreLine[] {
   if (isNumberReport(report)) {
     const { nll, crps, rmse, deviance, sharpness, intervals, pit } = report
     return [

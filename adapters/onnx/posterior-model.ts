@@ -90,7 +90,7 @@ function describe({ likelihood, structure, subset, examples, digest }: LaplacePo
 }
 
 /** What the file says of itself; lists and objects as JSON. */
-export function metadataOf(posterior: LaplacePosterior,
+function metadataOf(posterior: LaplacePosterior,
   { outputs, precision, level, link, seed }: ExportedGraph): Record<string, string> {
   const { likelihood, subset, structure, choice, conformal, training } = posterior
   const answer = link === undefined && choice !== undefined ?

@@ -10,7 +10,7 @@ import { describeInput, type InputNames, matchInputs } from './match-inputs.js'
 import { inLayout } from './row-layout.js'
 
 /** The shape of one example of an input: its axes without the batch axis. */
-export function exampleShape(input: GraphInput): number[] {
+function exampleShape(input: GraphInput): number[] {
   return input.shape.filter((dim): dim is number => !isBatch(dim))
 }
 

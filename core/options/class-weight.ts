@@ -9,7 +9,7 @@ import type { Likelihood } from './words.js'
 export type ClassWeight = Float64Array | 'balanced'
 
 /** @throws OptionError BAD_COMBINATION for likelihoods whose rows have no class */
-export function checkClassLikelihood(likelihood: Likelihood): void {
+function checkClassLikelihood(likelihood: Likelihood): void {
   if (likelihood === 'classification' || likelihood === 'binary') return
   throw new OptionError('BAD_COMBINATION',
     `Option classWeight is for likelihoods 'classification' and 'binary', whose rows have one class; of `

@@ -4,7 +4,7 @@ import { hasLogits } from './likelihood-kinds.js'
 import type { CurvatureKind, Likelihood, Structure, SubsetChoice, TuneMethod } from './words.js'
 
 /** Structures that have a way of summing each curvature. */
-export const CURVATURE_STRUCTURES: Readonly<Record<CurvatureKind, readonly Structure[]>> = {
+const CURVATURE_STRUCTURES: Readonly<Record<CurvatureKind, readonly Structure[]>> = {
   ggn: ['kron', 'full', 'diag', 'blockdiag', 'ekfac', 'lowrank', 'functional'],
   empirical_fisher: ['kron', 'full', 'diag', 'blockdiag'],
   mc_fisher: ['kron', 'full', 'diag', 'blockdiag'],

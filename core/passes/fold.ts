@@ -155,10 +155,6 @@ function constantOutputs(node: Node, known: ReadonlyMap<string, Tensor>, types: 
 const RENAMING = new Set(['Identity', 'Dropout', 'Cast', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Expand'])
 
 /** The graph without nodes that pass their input on unchanged; names of outputs stay. */
-export function removeIdentities(graph: Graph): Graph {
-  return withoutIdentities(graph, inferTypes(graph))
-}
-
 function withoutIdentities(graph: Graph, types: Types): Graph {
   const renamed = new Map<string, string>()
   const outputs = new Set(graph.outputs)

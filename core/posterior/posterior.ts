@@ -107,7 +107,7 @@ export function priorByParameter(settings: PosteriorSettings, slots: readonly Pa
 const [LEAST_SETTING, MOST_SETTING] = [1e-100, 1e100]
 
 /** Whether a hyper-parameter is positive, and its squares can be held. */
-export function representable(value: number): boolean {
+function representable(value: number): boolean {
   return value >= LEAST_SETTING && value <= MOST_SETTING
 }
 

@@ -116,7 +116,7 @@ function basisMatrix(basis: Eigenbasis): Float64Array {
 }
 
 /** Columns x rows of rows x columns. */
-export function transpose(values: Float64Array, rows: number, columns: number): Float64Array {
+function transpose(values: Float64Array, rows: number, columns: number): Float64Array {
   return values.map((_, i) => values[i % rows * columns + Math.floor(i / rows)])
 }
 

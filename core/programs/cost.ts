@@ -40,7 +40,7 @@ export function engineShare({ linears, subset, network }: Pick<Evaluator, 'linea
 }
 
 /** What one example needs at its widest, in numbers: its seeds' gradients and its activations. */
-export function numbersPerExample(evaluator: Evaluator, seeds: number): number {
+function numbersPerExample(evaluator: Evaluator, seeds: number): number {
   const { linears, network, subset } = evaluator
   const terms = termsOf(network)
   if (terms > 1) return 2 * widestOfSeed(evaluator) * (subset === 'all' ? seeds : 1)
@@ -191,7 +191,7 @@ function writtenRows(evaluator: Evaluator, seeds: number, use: BatchUse, shape: 
 }
 
 /** Bytes that one example of a batch holds at once. */
-export function bytesPerExample(evaluator: Evaluator, seeds: number, use: BatchUse): number {
+function bytesPerExample(evaluator: Evaluator, seeds: number, use: BatchUse): number {
   const { working, handed, after } = batchHeld(evaluator, seeds, use)
   return Math.max(working, handed) + handed + after
 }

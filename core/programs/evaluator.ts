@@ -1,9 +1,9 @@
 /** @file Runs a prepared network batch by batch: outputs, last-layer features, factored Jacobians. */
 import type { ChosenEngine } from '../engine/chosen-engine.js'
-import type { DeferredInput, Engine, Program } from '../engine/engine.js'
+import type { DeferredInput, Engine, Program, RunOptions } from '../engine/engine.js'
 import { estimateRun, type RunEstimate } from '../engine/estimate-memory.js'
 import { InternalError } from '../errors/errors.js'
-import { concreteShape } from '../graph/graph.js'
+import { concreteShape, type Graph } from '../graph/graph.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import { termsOf } from '../likelihood/output-layout.js'
 import type { PositionRange } from '../likelihood/position-seeds.js'
@@ -109,34 +109,16 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
     : lastLayerSlots(graph, lastLayer)
   const names = slots.map(slot => slot.name)
   const programs = programCache(engine, precision)
-  const factors = (seeds: number): FactorsProgram =>
-    programs.factors(`factors ${seeds}`, () => factorsProgram(graph, output, names, seeds))
+  const factors = memoised((seeds: number) => factorsProgram(graph, output, names, seeds))
   const inGroups = subset === 'all' &&
     graph.nodes.some(node => node.op === 'Conv' && numberAttribute(node, 'group', 1) !== 1)
-  const byGroup = (seeds: number): FactorsProgram =>
-    inGroups
-      ? programs.factors(`groups ${seeds}`, () => factorsProgram(graph, output, names, seeds, true))
-      : factors(seeds)
+  const byGroup = inGroups ? memoised((seeds: number) => factorsProgram(graph, output, names, seeds, true)) : factors
+  const estimate = memoised((seeds: number): RunEstimate =>
+    estimateRun(lastLayer?.graph ?? (seeds === 0 ? graph : factors(seeds).graph), 1, precision)
+  )
+  // No seed travels through a last layer's program: it is one for every number of them.
+  const estimateFor = (seeds: number): RunEstimate => estimate(lastLayer === undefined ? seeds : 0)
   let secondOrder: HessianMap | undefined
-  const linearise = async (x: Inputs, count: number, seed: (program: FactorsProgram) => DeferredInput,
-    groups = false): Promise<Linearisation> => {
-    const program = groups ? byGroup(count) : factors(count)
-    const key = `${groups ? 'groups' : 'factors'} ${count}`
-    const results = await (await programs.compiled(key, program.graph)).run(x, {
-      deferred: seed(program),
-    })
-    return { f: real(results, program.output), jacobian: factoredJacobian(program, results) }
-  }
-  const sizes = valueSizes(graph)
-  const estimates = new Map<number, RunEstimate>()
-  const estimate = (asked: number): RunEstimate => {
-    // No seed travels through a last layer's program: it is one for every number of them.
-    const seeds = lastLayer === undefined ? asked : 0
-    const known = estimates.get(seeds) ??
-      estimateRun(lastLayer?.graph ?? (seeds === 0 ? graph : factors(seeds).graph), 1, precision)
-    estimates.set(seeds, known)
-    return known
-  }
   return {
     network,
     subset,
@@ -148,41 +130,19 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
     alsoDirect: subset === 'all' ? alsoDirect(byGroup(1)) : [],
     theta: parameterVector(graph, slots),
     forwardCost: forwardMultiplications(graph),
-    widest: sizes.reduce((most, size) => Math.max(most, size), 0),
-    values: sizes.reduce((sum, size) => sum + size, 0),
-    workingBytes: seeds => estimate(seeds).bytes,
-    work: seeds => estimate(seeds).multiplications,
-    forward: async x => {
-      const results = await (await programs.compiled('forward', graph)).run(x)
-      return real(results, output)
-    },
+    ...valueSizes(graph),
+    workingBytes: seeds => estimateFor(seeds).bytes,
+    work: seeds => estimateFor(seeds).multiplications,
+    forward: async x => real(await programs.run(graph, x), output),
     features: async x => {
       if (lastLayer === undefined) throw new InternalError('Features are for subset last_layer.')
-      const results = await (await programs.compiled('features', lastLayer.graph)).run(x)
+      const results = await programs.run(lastLayer.graph, x)
       return { f: real(results, lastLayer.output), features: real(results, lastLayer.features) }
     },
-    jacobian: (x, positions = everyPosition(network)) =>
-      linearise(x, positions.count * network.outputs, program =>
-        oneHotSeeds(program, positions.from * network.outputs, precision)),
-    seeded: (x, seeds) => linearise(x, seeds.count, program => deferredSeeds(program, seeds, precision)),
-    seededByGroup: (x, seeds) =>
-      linearise(x, seeds.count, program => deferredSeeds(program, seeds, precision), inGroups),
-    kroneckerSums: subset === 'all' && factors(1).factors.every(factor => factor.kind === 'linear') ?
-      async (x, seeds, sums, inputs) => {
-        const program = factors(seeds.count)
-        // `sums` follows the operators in the order of every such program: in another, layers of one size would get
-        // each other's factors.
-        const grams = program.factors.flatMap((factor, i) => (factor.kind === 'linear'
-          ? [...(inputs ? [{ output: factor.a, sum: sums[i].A }] : []), { output: factor.g, sum: sums[i].B }]
-          : [])
-        )
-        const results = await (await programs.compiled(`factors ${seeds.count}`, program.graph)).run(x, {
-          deferred: deferredSeeds(program, seeds, precision),
-          grams,
-        })
-        return real(results, program.output)
-      } :
-      undefined,
+    ...linearisations(network, programs, { factors, byGroup }, precision),
+    kroneckerSums: subset === 'all' && factors(1).factors.every(factor => factor.kind === 'linear')
+      ? kroneckerSums(programs, factors, precision)
+      : undefined,
     secondDerivatives: () => (secondOrder ??= hessianMap(network, slots, engine, precision)),
     dispose: () => {
       programs.dispose()
@@ -191,28 +151,81 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
   }
 }
 
-/** Numbers of the values that the nodes of a graph compute for one example. */
-function valueSizes(graph: Network['graph']): number[] {
-  const types = inferTypes(graph)
-  return graph.nodes.flatMap(node => node.outputs).map(name => sizeOf(concreteShape(types.get(name)?.shape ?? [], 1)))
+/** The program of a number of seeds. */
+type FactorsPrograms = (seeds: number) => FactorsProgram
+
+/** The Jacobian of outputs, and of seeds that depend on them. */
+function linearisations(network: Network, programs: ProgramCache,
+  { factors, byGroup }: { readonly factors: FactorsPrograms, readonly byGroup: FactorsPrograms },
+  precision: Precision): Pick<Evaluator, 'jacobian' | 'seeded' | 'seededByGroup'> {
+  const linearise = async (x: Inputs, program: FactorsProgram, seeds: DeferredInput): Promise<Linearisation> => {
+    const results = await programs.run(program.graph, x, { deferred: seeds })
+    return { f: real(results, program.output), jacobian: factoredJacobian(program, results) }
+  }
+  const ofSeeds = async (x: Inputs, seeds: Seeds, program: FactorsProgram): Promise<Linearisation> =>
+    linearise(x, program, deferredSeeds(program, seeds, precision))
+  return {
+    jacobian: async (x, { from, count } = everyPosition(network)) => {
+      const program = factors(count * network.outputs)
+      return linearise(x, program, oneHotSeeds(program, from * network.outputs, precision))
+    },
+    seeded: (x, seeds) => ofSeeds(x, seeds, factors(seeds.count)),
+    seededByGroup: (x, seeds) => ofSeeds(x, seeds, byGroup(seeds.count)),
+  }
 }
 
-/** Compiles every program once. */
-function programCache(engine: Engine, precision: Precision) {
-  const compiled = new Map<string, Promise<Program>>()
-  const factors = new Map<string, FactorsProgram>()
+function kroneckerSums(programs: ProgramCache, factors: FactorsPrograms,
+  precision: Precision): Evaluator['kroneckerSums'] {
+  return async (x, seeds, sums, inputs) => {
+    const program = factors(seeds.count)
+    // `sums` follows the operators in the order of every such program: in another, layers of one size would get
+    // each other's factors.
+    const grams = program.factors.flatMap((factor, i) => (factor.kind === 'linear'
+      ? [...(inputs ? [{ output: factor.a, sum: sums[i].A }] : []), { output: factor.g, sum: sums[i].B }]
+      : [])
+    )
+    const results = await programs.run(program.graph, x, {
+      deferred: deferredSeeds(program, seeds, precision),
+      grams,
+    })
+    return real(results, program.output)
+  }
+}
+
+/** Numbers of the values that the nodes of a graph compute for one example: of the widest, and of all. */
+function valueSizes(graph: Graph): Pick<Evaluator, 'widest' | 'values'> {
+  const types = inferTypes(graph)
+  const sizes = graph.nodes.flatMap(node => node.outputs)
+    .map(name => sizeOf(concreteShape(types.get(name)?.shape ?? [], 1)))
+  return { widest: sizes.reduce((most, size) => Math.max(most, size), 0),
+    values: sizes.reduce((sum, size) => sum + size, 0) }
+}
+
+/** A function that computes each of its values once. */
+function memoised<T>(compute: (key: number) => T): (key: number) => T {
+  const values = new Map<number, T>()
+  return key => {
+    const value = values.get(key) ?? compute(key)
+    values.set(key, value)
+    return value
+  }
+}
+
+/** Programs of graphs, each compiled once. */
+interface ProgramCache {
+  run(graph: Graph, x: Inputs, options?: RunOptions): Promise<ReadonlyMap<string, Tensor>>
+  dispose(): void
+}
+
+function programCache(engine: Engine, precision: Precision): ProgramCache {
+  const compiled = new Map<Graph, Promise<Program>>()
   return {
-    compiled(key: string, graph: FactorsProgram['graph']): Promise<Program> {
-      const known = compiled.get(key) ?? engine.compile(graph, precision)
-      compiled.set(key, known)
-      return known
+    async run(graph, x, options) {
+      const program = compiled.get(graph) ?? engine.compile(graph, precision)
+      compiled.set(graph, program)
+      return (await program).run(x, options)
     },
-    factors(key: string, make: () => FactorsProgram): FactorsProgram {
-      const known = factors.get(key) ?? make()
-      factors.set(key, known)
-      return known
-    },
-    dispose(): void {
+    dispose() {
       for (const program of compiled.values()) {
         void program.then(ready => {
           ready.dispose()

@@ -13,7 +13,7 @@ import { arraysOf, type Examples } from '../tensor/examples.js'
 import { demandTensor, type Tensor } from '../tensor/tensor.js'
 
 /** Bytes of a chunk's digest. */
-export const CHUNK_BYTES = 32
+const CHUNK_BYTES = 32
 /** Longest name of a chunk. */
 const MOST_CHARACTERS = 1000
 

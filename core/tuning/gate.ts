@@ -12,7 +12,7 @@ import type { Link } from '../options/words.js'
 import { differenceLink, scaledProbabilities } from '../prediction/mixture.js'
 
 /** Factors of the variance in the link that are compared. */
-export const VARIANCE_SCALES = [0, 0.25, 0.5, 1] as const
+const VARIANCE_SCALES = [0, 0.25, 0.5, 1] as const
 /** With more than two classes the variance must lower the leave-one-out NLL by a tenth before it counts. */
 const SHARE_TO_EARN = 0.9
 /**
