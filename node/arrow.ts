@@ -8,8 +8,9 @@ import { knownOptions, nearestWord, optionsObject } from '../core/errors/suggest
 import type { PredictOptions } from '../core/laplace/posterior-options.js'
 import { float64, type Tensor } from '../core/tensor/tensor.js'
 import { type NamedRows, toExamples } from './arrays.js'
+import { coreWork } from './core-arguments.js'
 import type { WorkOptions } from './options.js'
-import { coreWork, Posterior } from './posterior.js'
+import { Posterior } from './posterior.js'
 import { predictionColumns } from './prediction-columns.js'
 
 /** A column, as apache-arrow's `Vector` is one. */

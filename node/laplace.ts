@@ -13,9 +13,10 @@ import type { Likelihood } from '../core/options/words.js'
 import type { PartialFit } from '../core/sums/partial-fit.js'
 import type { Batch } from '../core/tensor/batch.js'
 import { type ArrayInput, type ExamplesInput, toExamples, toTensor } from './arrays.js'
+import { coreWork, fitWork, toBatch, weightsOf } from './core-arguments.js'
 import type { ArrayBatch, FitWork, LaplaceOptions, WorkOptions } from './options.js'
 import { isOwnLikelihood, ownFit, type OwnLikelihood, type OwnOptions } from './own-likelihood.js'
-import { coreWork, fitWork, Posterior, toBatch, weightsOf } from './posterior.js'
+import { Posterior } from './posterior.js'
 import { nodeRuntime } from './runtime/runtime.js'
 
 /** Batches as they may be given: `{ x, y, sampleWeight? }` or `[x, y]`, at once or one after another. */

@@ -4,9 +4,11 @@ import { optionsObject } from '../core/errors/suggest.js'
 import { Mixture as CoreMixture, type MixtureOptions } from '../core/laplace/posterior-mixture.js'
 import type { SampleOptions } from '../core/laplace/sampling.js'
 import type { Likelihood } from '../core/options/words.js'
+import { drawn, ndarraysOf } from './answers.js'
 import { type ExamplesInput, toExamples } from './arrays.js'
+import { coreWork } from './core-arguments.js'
 import type { WorkOptions } from './options.js'
-import { coreWork, drawn, ndarraysOf, Posterior } from './posterior.js'
+import { Posterior } from './posterior.js'
 import type { Array64, Prediction } from './prediction.js'
 
 /** Posteriors of several networks, or of snapshots of one, that predict as one: sum_k w_k p_k. */

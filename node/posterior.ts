@@ -1,28 +1,24 @@
 /** @file The fitted posterior at the public border: arrays in, ndarrays out. */
 import type { NdArray } from 'ndarray'
 import { type OnnxExportOptions, posteriorModel } from '../adapters/onnx/index.js'
-import { withTimeLeft, type WorkOptions as CoreWork } from '../core/budget/progress.js'
 import type { CalibrationSummary } from '../core/conformal/calibration.js'
-import { OptionError } from '../core/errors/errors.js'
-import { knownOptions, optionsObject } from '../core/errors/suggest.js'
+import { optionsObject } from '../core/errors/suggest.js'
 import type { Comparison } from '../core/laplace/compare.js'
 import type { Figures } from '../core/laplace/figures.js'
-import type { FitWork as CoreFitWork } from '../core/laplace/fit-work.js'
 import type { LaplacePosterior } from '../core/laplace/laplace-posterior.js'
 import type { ConformalOptions, PredictOptions, TuneOptions } from '../core/laplace/posterior-options.js'
 import type { PosteriorSummary } from '../core/laplace/posterior-summary.js'
-import type { Prediction as TensorPrediction } from '../core/laplace/prediction.js'
 import type { SampleOptions } from '../core/laplace/sampling.js'
 import type { PriorChanges } from '../core/options/hyperparameters.js'
 import type { Likelihood, Structure, Subset, TuneMethod } from '../core/options/words.js'
 import type { CurvatureMatrix } from '../core/posterior/curvature-matrix.js'
 import type { Marginals } from '../core/posterior/posterior.js'
-import type { Batch } from '../core/tensor/batch.js'
-import type { Examples } from '../core/tensor/examples.js'
 import type { Choice } from '../core/tuning/choice.js'
 import type { TrainingSummary } from '../core/tuning/training-scores.js'
 import { report as reportPage, type ReportOptions } from '../report/report.js'
+import { drawn, ndarraysOf } from './answers.js'
 import { type ArrayInput, type ExamplesInput, toExamples, toNdArray, toTensor } from './arrays.js'
+import { coreWork, fitWork, toBatch, toOutliers } from './core-arguments.js'
 import { describePosterior } from './describe.js'
 import { writeWhole } from './files/write-file.js'
 import { writeModel } from './files/write-model.js'
@@ -343,77 +339,4 @@ export class Posterior<L extends Likelihood = Likelihood> {
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return describePosterior(this.core)
   }
-}
-
-/** What long work takes. */
-const WORK_OPTIONS: readonly (keyof WorkOptions)[] = ['signal', 'onProgress']
-
-/** Draws by a posterior or a mixture. */
-export async function drawn<M extends 'functionalSamples' | 'predictiveSamples'>(
-  core: { readonly [method in M]: LaplacePosterior['functionalSamples'] },
-  method: M,
-  x: ExamplesInput,
-  count: number,
-  given: SampleOptions & WorkOptions,
-): Promise<Array64> {
-  const { signal, onProgress, ...options } = optionsObject(method, given)
-  return toNdArray(await core[method](toExamples(x, 'x'), count, options, coreWork(method, { signal, onProgress })))
-}
-
-/** The core's form of the options of long work. @throws OptionError UNKNOWN_OPTION, BAD_OPTION */
-export function coreWork(what: string, work: WorkOptions): CoreWork {
-  knownOptions(what, work, WORK_OPTIONS)
-  const { signal, onProgress } = work
-  if (signal !== undefined && typeof (signal as Partial<AbortSignal> | null)?.aborted !== 'boolean') {
-    throw new OptionError('BAD_OPTION', `Option signal of ${what} must be an AbortSignal; got ${typeof signal}.`, {
-      option: 'signal',
-      value: typeof signal,
-    })
-  }
-  if (onProgress !== undefined && typeof onProgress !== 'function') {
-    throw new OptionError('BAD_OPTION', `Option onProgress of ${what} must be a function; got ${typeof onProgress}.`, {
-      option: 'onProgress',
-      value: typeof onProgress,
-    })
-  }
-  return { ...(signal === undefined ? {} : { signal }),
-    ...(onProgress === undefined ? {} : { onProgress: withTimeLeft(onProgress) }) }
-}
-
-/** A batch as tensors. */
-export function toBatch(batch: ArrayBatch): Batch {
-  knownOptions('a batch', batch, ['x', 'y', 'sampleWeight'])
-  const { x, y, sampleWeight } = batch
-  return { x: toExamples(x, 'x'), y: toTensor(y, 'y'), ...weightsOf(sampleWeight) }
-}
-
-/** What is costly to work out stays so until it is read. */
-export function ndarraysOf<L extends Likelihood>(prediction: TensorPrediction): Prediction<L> {
-  const result: Record<string, unknown> = {}
-  for (const key of Object.keys(prediction) as (keyof TensorPrediction)[]) {
-    Object.defineProperty(result, key, {
-      enumerable: true,
-      get: () => {
-        const value = prediction[key]
-        return typeof value === 'object' && 'shape' in value ? toNdArray(value) : value
-      },
-    })
-  }
-  return result as unknown as Prediction<L>
-}
-
-/** Rows that are no data as the core takes them, where there are any. */
-function toOutliers(outliers: ExamplesInput | undefined): { outliers?: Examples } {
-  return outliers === undefined ? {} : { outliers: toExamples(outliers, 'outliers') }
-}
-
-/** Weights of rows, and what long work accepts, as the core takes them. */
-export function fitWork(what: string, options: FitWork): CoreFitWork {
-  const { sampleWeight, ...work } = optionsObject(what, options)
-  return { ...coreWork(what, work), ...weightsOf(sampleWeight) }
-}
-
-/** Weights of rows as the core takes them. */
-export function weightsOf(sampleWeight: ArrayInput | undefined): Pick<CoreFitWork, 'sampleWeight'> {
-  return sampleWeight === undefined ? {} : { sampleWeight: toTensor(sampleWeight, 'sampleWeight').data }
 }

@@ -1,0 +1,37 @@
+/** @file The core's answers with ndarrays. */
+import { optionsObject } from '../core/errors/suggest.js'
+import type { LaplacePosterior } from '../core/laplace/laplace-posterior.js'
+import type { Prediction as TensorPrediction } from '../core/laplace/prediction.js'
+import type { SampleOptions } from '../core/laplace/sampling.js'
+import type { Likelihood } from '../core/options/words.js'
+import { type ExamplesInput, toExamples, toNdArray } from './arrays.js'
+import type { WorkOptions } from './options.js'
+import type { Array64, Prediction } from './prediction.js'
+
+import { coreWork } from './core-arguments.js'
+/** What is costly to work out stays so until it is read. */
+export function ndarraysOf<L extends Likelihood>(prediction: TensorPrediction): Prediction<L> {
+  const result: Record<string, unknown> = {}
+  for (const key of Object.keys(prediction) as (keyof TensorPrediction)[]) {
+    Object.defineProperty(result, key, {
+      enumerable: true,
+      get: () => {
+        const value = prediction[key]
+        return typeof value === 'object' && 'shape' in value ? toNdArray(value) : value
+      },
+    })
+  }
+  return result as unknown as Prediction<L>
+}
+
+/** Draws by a posterior or a mixture. */
+export async function drawn<M extends 'functionalSamples' | 'predictiveSamples'>(
+  core: { readonly [method in M]: LaplacePosterior['functionalSamples'] },
+  method: M,
+  x: ExamplesInput,
+  count: number,
+  given: SampleOptions & WorkOptions,
+): Promise<Array64> {
+  const { signal, onProgress, ...options } = optionsObject(method, given)
+  return toNdArray(await core[method](toExamples(x, 'x'), count, options, coreWork(method, { signal, onProgress })))
+}
