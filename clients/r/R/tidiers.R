@@ -101,27 +101,38 @@ augment.laplace <- function(x, data = NULL, newdata = NULL, interval = c("none",
   how <- list(...)
   predicted_as <- function(...) do.call(stats::predict, c(list(x), if (!training) list(features), list(...), how))
   if (!is.data.frame(table)) table <- as.data.frame(table)
-  if (interval != "none") {
-    type <- if (interval == "confidence") "conf_int" else if (has_numbers(x)) "pred_int" else "set"
-    bounds <- as.data.frame(predicted_as(type = type, level = conf.level))
-    names(bounds) <- if (type == "set") {
-      paste0(".in_set_", if (is.null(x$levels)) seq_along(bounds) - 1 else x$levels)
-    } else {
-      sub("^[.]pred_(lower|upper)", ".\\1", names(bounds))
-    }
-    bounds <- bounds[grepl("^[.](lower|upper|in_set)", names(bounds))]
-    rownames(bounds) <- NULL
-    answer <- augment.laplace(x, data, newdata, ...)
-    answer[names(bounds)] <- bounds
-    return(answer)
+  bounds <- if (interval == "none") NULL else bound_columns(x, interval, conf.level, predicted_as)
+  table <- fitted_columns(x, table, training, predicted_as)
+  table <- with_novelty(table, x, features, training, how$na.action)
+  if (!is.null(bounds)) table[names(bounds)] <- bounds
+  table
+}
+
+#' The columns .lower and .upper, or .in_set_<class>; `predicted_as` predicts the rows in a form of `predict`.
+#' @noRd
+bound_columns <- function(x, interval, level, predicted_as) {
+  type <- if (interval == "confidence") "conf_int" else if (has_numbers(x)) "pred_int" else "set"
+  bounds <- as.data.frame(predicted_as(type = type, level = level))
+  names(bounds) <- if (type == "set") {
+    paste0(".in_set_", if (is.null(x$levels)) seq_along(bounds) - 1 else x$levels)
+  } else {
+    sub("^[.]pred_(lower|upper)", ".\\1", names(bounds))
   }
+  bounds <- bounds[grepl("^[.](lower|upper|in_set)", names(bounds))]
+  rownames(bounds) <- NULL
+  bounds
+}
+
+#' The table with the columns .fitted and .se.fit, with .resid where the response is known, or with .pred_<output>.
+#' @noRd
+fitted_columns <- function(x, table, training, predicted_as) {
   if (has_numbers(x) && (x$outputs == 1 || x$likelihood == "heteroscedastic" && x$outputs == 2)) {
     values <- predicted_as(se.fit = TRUE)
     table$.fitted <- unname(values$fit)
     table$.se.fit <- unname(values$se.fit)
     y <- if (training) observed(x) else if (!is.null(x$terms)) known_response(x, table)
     if (!is.null(y)) table$.resid <- unname(y - values$fit)
-    return(with_novelty(table, x, features, training, how$na.action))
+    return(table)
   }
   values <- predicted_as(type = if (has_numbers(x)) "response" else "prob", se.fit = TRUE)
   labels <- if (is.null(colnames(values$fit))) seq_len(ncol(values$fit)) - 1 else colnames(values$fit)
@@ -132,7 +143,7 @@ augment.laplace <- function(x, data = NULL, newdata = NULL, interval = c("none",
     )]
   }
   table[paste0(".pred_", labels)] <- as.data.frame(unname(values$fit))
-  with_novelty(table, x, features, training, how$na.action)
+  table
 }
 
 #' The table with the columns .novelty and .novelty_score, where the fit keeps what they need.
