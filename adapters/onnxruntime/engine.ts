@@ -3,13 +3,16 @@
  * onnxruntime-node on all cores. It is given nothing but graphs that we wrote ourselves. The package is optional and
  * loaded when it is first asked for.
  */
+import { bytesToHex } from '@noble/hashes/utils.js'
 import type { DeferredInput, Engine, GramSum, Program } from '../../core/engine/engine.js'
 import { convertPrecision } from '../../core/engine/precision.js'
 import { GraphError, InternalError, ResourceError } from '../../core/errors/errors.js'
 import type { Graph } from '../../core/graph/graph.js'
+import { createSha256 } from '../../core/kernels/sha256.js'
 import { simplify, sortNodes } from '../../core/passes/fold.js'
 import { type DType, type Tensor, tensor, type TensorData } from '../../core/tensor/tensor.js'
 import { gramBlocks, gramName, writeOnnx } from '../onnx/index.js'
+import { type SessionStore, sessionStore } from './session-store.js'
 import { splitAtInput } from './split-graph.js'
 
 type Runtime = typeof import('onnxruntime-node')
@@ -108,7 +111,11 @@ function createProgram(runtime: Runtime, graph: Graph, threads: number | undefin
       return new Map([...before, ...after])
     },
     dispose() {
-      for (const session of sessions.values()) void session.then(ready => ready.release(), () => undefined)
+      for (const session of sessions.values()) {
+        session.then(ready => {
+          ready.release()
+        }, () => undefined)
+      }
       sessions.clear()
     },
   }
@@ -122,7 +129,7 @@ function deferredValue({ from, compute }: DeferredInput, computed: ReadonlyMap<s
 
 interface Part {
   run(inputs: ReadonlyMap<string, Tensor>, grams: readonly GramSum[]): Promise<Map<string, Tensor>>
-  release(): Promise<void>
+  release(): void
 }
 
 /**
@@ -133,29 +140,69 @@ async function createPart(runtime: Runtime, graph: Graph, summed: ReadonlySet<st
   threads: number | undefined): Promise<Part> {
   const grams = graph.outputs.filter(name => summed.has(name))
   const outputs = graph.outputs.filter(name => !summed.has(name) || keep.includes(name))
-  const session = await createSession(runtime, { ...graph, outputs }, grams, threads)
+  const own = { ...graph, outputs }
+  const [store, key] = [storeOf(runtime), sessionKey(own, grams, threads)]
+  const use = <R>(work: (session: Session) => Promise<R>): Promise<R> =>
+    store.use(key, () => createSession(runtime, own, grams, threads), work)
+  store.enter(key)
   // Gram matrices are written to the same arrays by every run: fresh ones would pile up until they are collected.
-  let places: Record<string, RuntimeTensor | null> | undefined = Object.fromEntries(
-    session.outputNames.map(name => [name, null]),
-  )
-  return {
+  let places: Record<string, RuntimeTensor | null> | undefined = await use(async ({ outputNames }) =>
+    Object.fromEntries(outputNames.map(name => [name, null]))
+  ).catch((error: unknown) => {
+    store.leave(key)
+    throw error
+  })
+  const part: Part = {
     async run(inputs, sums) {
       const feeds = Object.fromEntries(graph.inputs.map(({ name, dtype }) => {
         const value = inputs.get(name)
         if (value === undefined) throw new InternalError(`The input '${name}' is missing.`)
         return [name, toRuntime(runtime, value, dtype)]
       }))
-      const own = places
+      const old = places
       places = undefined
-      const results = await (own === undefined ? session.run(feeds) : session.run(feeds, own))
+      const results = await use(session => (old === undefined ? session.run(feeds) : session.run(feeds, old)))
       for (const { output, sum } of sums) if (grams.includes(output)) addBlocks(sum, output, results)
       places = Object.fromEntries(
-        session.outputNames.map(name => [name, outputs.includes(name) ? null : results[name]]),
+        Object.keys(results).map(name => [name, outputs.includes(name) ? null : results[name]]),
       )
       return new Map(outputs.map(name => [name, fromRuntime(name, results[name])] as const))
     },
-    release: () => session.release(),
+    release() {
+      if (abandoned.unregister(part)) store.leave(key)
+    },
   }
+  abandoned.register(part, { store, key }, part)
+  return part
+}
+
+/** Parts that nobody released before they became garbage leave their sessions. */
+const abandoned = new FinalizationRegistry<{ readonly store: SessionStore<Session>, readonly key: string }>(
+  ({ store, key }) => {
+    store.leave(key)
+  },
+)
+
+const stores = new WeakMap<Runtime, SessionStore<Session>>()
+
+function storeOf(runtime: Runtime): SessionStore<Session> {
+  const store = stores.get(runtime) ?? sessionStore<Session>()
+  stores.set(runtime, store)
+  return store
+}
+
+/**
+ * What tells sessions apart: the file, the weights beside it as they are now (arrays may be changed in place before the
+ * next fit), and the threads.
+ */
+function sessionKey(graph: Graph, grams: readonly string[], threads: number | undefined): string {
+  const hash = createSha256()
+  let place = 0
+  hash.update(writeOnnx(graph, { grams, beside: data => {
+    hash.update(data)
+    return `${place++} of ${data.length}`
+  } }))
+  return `${bytesToHex(hash.digest())} ${threads ?? 'all'}`
 }
 
 /** Adds the blocks of a Gram matrix to its sum. */
