@@ -53,6 +53,29 @@ export function withTimeLeft(onProgress: (progress: Progress) => void,
   }
 }
 
+/**
+ * Tells which share of a part of a stage is done, 0 to 1; negative where that is not known. The part goes from one
+ * percentage of the stage to another.
+ */
+export function shareReporter({ onProgress }: WorkOptions, stage: Progress['stage'], from = 0,
+  to = 100): (share: number) => void {
+  let told = -1
+  return share => {
+    const done = Math.floor(from + (to - from) * Math.min(1, share))
+    if (share < 0 || done <= told) return
+    told = done
+    onProgress?.({ stage, done, total: 100 })
+  }
+}
+
+/** Of a search that ends when it has converged, the first round takes so much: it starts from nothing. */
+const FIRST_ROUND = 0.4
+
+/** The share of such a search that is done after some rounds, if it needs as many as usual, or one more than these. */
+export function shareOfRounds(rounds: number, usual: number): number {
+  return rounds === 0 ? 0 : FIRST_ROUND + (1 - FIRST_ROUND) * (rounds - 1) / Math.max(usual - 1, rounds)
+}
+
 /** "about 12 s left", or nothing where it is not known. */
 export function timeLeft({ left }: Progress): string {
   return left === undefined ? '' : `about ${formatSeconds(left)} left`

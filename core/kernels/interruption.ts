@@ -41,6 +41,8 @@ export function pause(share: number): void {
 const LOOK = 1e8
 /** A number that is copied to a kernel or back takes as long as so many multiplications. */
 const MULTIPLICATIONS_OF_COPY = 8
+/** One in a loop of this language takes as long as so many in a kernel. */
+const MULTIPLICATIONS_IN_LOOP = 10
 
 let worked = 0
 
@@ -49,8 +51,17 @@ let worked = 0
  * a factorisation or a solution that costs as much.
  */
 export function pauseBetweenProducts(m: number, n: number, k: number): void {
+  work(m * n * k + MULTIPLICATIONS_OF_COPY * (m * k + k * n + m * n))
+}
+
+/** The same in a loop of this language that makes so many multiplications in its next turn. */
+export function pauseInLoop(multiplications: number): void {
+  work(MULTIPLICATIONS_IN_LOOP * multiplications)
+}
+
+function work(multiplications: number): void {
   if (watch === undefined) return
-  worked += m * n * k + MULTIPLICATIONS_OF_COPY * (m * k + k * n + m * n)
+  worked += multiplications
   if (worked < LOOK) return
   worked = 0
   watch(-1)

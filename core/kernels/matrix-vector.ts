@@ -2,9 +2,11 @@
  * @file The product of a matrix and a vector, which reads the matrix once: copying it to other memory would cost
  * more.
  */
+import { pauseInLoop } from './interruption.js'
 
 /** scale A v for A of rows x columns, row-major; four partial sums at a time. */
 export function matrixTimes(rows: number, columns: number, a: Float64Array, v: Float64Array, scale = 1): Float64Array {
+  pauseInLoop(rows * columns)
   const result = new Float64Array(rows)
   const whole = columns - columns % 4
   for (let i = 0, at = 0; i < rows; i++, at += columns) {
@@ -27,6 +29,7 @@ export function matrixTimes(rows: number, columns: number, a: Float64Array, v: F
 /** Adds A' v to `sum`, for A of rows x columns; four rows of A at a time, so that `sum` is read less often. */
 export function addTransposedTimes(rows: number, columns: number, a: Float64Array, v: Float64Array,
   sum: Float64Array): void {
+  pauseInLoop(rows * columns)
   const whole = rows - rows % 4
   for (let k = 0; k < whole; k += 4) {
     const at = k * columns

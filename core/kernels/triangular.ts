@@ -4,7 +4,7 @@
  */
 import { inArena } from './arena.js'
 import { copyBlock } from './copy-block.js'
-import { pauseBetweenProducts } from './interruption.js'
+import { pauseBetweenProducts, pauseInLoop } from './interruption.js'
 import { aligned, kernelView, withKernelMemory } from './kernel-module.js'
 import * as plain from './plain.js'
 import { syrk } from './product.js'
@@ -128,6 +128,7 @@ export function choleskyInverse(n: number, l: Float64Array): Float64Array {
 
 /** One right-hand side: both directions read L along its rows. */
 function solveVector(transposed: boolean, n: number, l: Float64Array, b: Float64Array): void {
+  pauseInLoop(n * n / 2)
   if (transposed) {
     for (let i = n - 1; i >= 0; i--) {
       const row = i * n

@@ -1,7 +1,8 @@
 /** @file The linear model of a classifier: its prior, what the rows left out say of it, and how the answer is mixed. */
-import { breathe, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
+import { breathe, shareReporter, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import type { LowRankModel } from '../curvature/curvature.js'
 import { selectExamples } from '../curvature/jacobian.js'
+import { watched } from '../kernels/interruption.js'
 import { functionSpace } from '../linear-model/function-space.js'
 import { leaveOneOut, sortedMeanVariances } from '../linear-model/leave-one-out.js'
 import { type LinearProblem, type LinearSpace, problemSize } from '../linear-model/linear-problem.js'
@@ -40,7 +41,8 @@ export async function classificationFit({ problem, likelihood, terms, theta, dev
       const covariances = space.covariances()
       return { tuned: stepped, covariances, leftOut: leaveOneOut(problem, stepped.mode.f, covariances) }
     })
-  const { rank, rows } = space.factor(THRESHOLD, largestRank(theta.length, options.memoryLimit))
+  const { rank, rows } = watched(shareReporter(work, 'tune', SEARCHED, 100),
+    () => space.factor(THRESHOLD, largestRank(theta.length, options.memoryLimit)))
   const weights = modeWeights(space.weights(), theta, deviation)
   const logDetRatio = space.logDetRatio()
   const evidence = -tuned.mode.loss - 0.5 * (logDetRatio + tuned.delta * tuned.mode.squaredNorm)
@@ -103,6 +105,10 @@ function spaceOf(problem: LinearProblem, work: WorkOptions): LinearSpace {
 const MANY_UNKNOWNS = 1000
 const SHARE_BEFORE = 4
 
+/** Percentages of the work that are done when a precision nearby is known, and when the search is over (measured). */
+const NEARBY = 5
+const SEARCHED = 50
+
 /**
  * About the prior precision: that of every fourth row, whose system costs a sixty-fourth. Not for examples of several
  * terms, whose likelihood is that of these examples.
@@ -117,7 +123,7 @@ async function precisionNearby(problem: LinearProblem, terms: number, work: Work
     jacobian: selectExamples(jacobian, rows) }
   // Where there are few weights the system of fewer rows is as large.
   if (2 * unknownsOf(few) > unknowns) return 1
-  const { delta, converged } = await tuneDelta(spaceOf(few, work), work)
+  const { delta, converged } = await tuneDelta(spaceOf(few, work), work, 1, shareReporter(work, 'tune', 0, NEARBY))
   return converged ? delta : 1
 }
 
@@ -125,7 +131,10 @@ async function precisionNearby(problem: LinearProblem, terms: number, work: Work
 async function tuneOrTake(space: LinearSpace, problem: LinearProblem, terms: number, { settings }: ResolvedOptions,
   work: WorkOptions): ReturnType<typeof tuneDelta> {
   const { priorPrecision } = settings
-  if (priorPrecision === undefined) return tuneDelta(space, work, await precisionNearby(problem, terms, work))
+  if (priorPrecision === undefined) {
+    const nearby = await precisionNearby(problem, terms, work)
+    return tuneDelta(space, work, nearby, shareReporter(work, 'tune', nearby === 1 ? 0 : NEARBY, SEARCHED))
+  }
   const delta = typeof priorPrecision === 'number' ? priorPrecision : priorPrecision[0]
   return modeAt(space, delta, true)
 }

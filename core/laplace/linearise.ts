@@ -1,5 +1,5 @@
 /** @file Outputs and Jacobian of training rows and held-out ones, which make the problem of the linear model. */
-import type { WorkOptions } from '../budget/progress.js'
+import { shareReporter, type WorkOptions } from '../budget/progress.js'
 import { joinJacobians, selectExamples, termJacobian } from '../curvature/jacobian.js'
 import { NumericalError } from '../errors/errors.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
@@ -19,6 +19,9 @@ import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { sampledRows } from '../tensor/rows.js'
 import type { HeldOutOutputs } from '../tuning/validated.js'
 import type { TrainingRows } from './linear-fit-result.js'
+
+/** The percentage of a fit that the network with shuffled weights takes (measured). */
+export const UNTRAINED = 30
 
 interface Linearised {
   /** Outputs of all rows, N x C. */
@@ -123,7 +126,7 @@ export async function errorsBeforeTraining(evaluator: Evaluator, rows: TrainingR
   try {
     const { jacobian } = await linearise(untrained, rows, chosen, options, quiet)
     const own = termsAlone(jacobian.factored, labels, termsOf(network), network.outputs)
-    return untrainedErrors(slots, own.jacobian, own.labels, quiet, own.sizes)
+    return untrainedErrors(slots, own.jacobian, own.labels, quiet, own.sizes, shareReporter(work, 'tune', 0, UNTRAINED))
   } catch (error) {
     if (error instanceof NumericalError) return undefined
     throw error

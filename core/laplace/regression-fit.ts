@@ -1,6 +1,7 @@
 /** @file The linear model of a regression: prior and noise of each output, sized by the errors of rows left out. */
-import type { WorkOptions } from '../budget/progress.js'
+import { shareReporter, type WorkOptions } from '../budget/progress.js'
 import type { LowRankModel } from '../curvature/curvature.js'
+import { watched } from '../kernels/interruption.js'
 import type { LinearProblem } from '../linear-model/linear-problem.js'
 import { type OutputFamily, outputFamily, type OutputModel } from '../linear-model/regression-model.js'
 import { negativeLogNormal } from '../metrics/nll.js'
@@ -13,22 +14,32 @@ import { targetScores, type TrainingScores } from '../tuning/training-scores.js'
 import { chooseNoise, type NoisePrior, type ValidatedNoise } from '../tuning/validated-noise.js'
 import { THRESHOLD } from './all-rows-fit.js'
 import { modeWeights, type SampleFit } from './linear-fit-result.js'
-import type { HeldOut, WholeProblem } from './linearise.js'
+import { type HeldOut, UNTRAINED, type WholeProblem } from './linearise.js'
 
 /** The mean of an answer: half the network's, half the linear model's. */
 const HALVES: Answer = { link: 'map', varianceScale: 1, networkWeight: 0.5, linearWeight: 0.5 }
 const LINEAR_ALONE: Answer = { ...HALVES, networkWeight: 0, linearWeight: 1 }
+
+/** The percentage of a fit that is done when all outputs are decomposed; the rest are posteriors in weight space. */
+const DECOMPOSED = 60
 
 /** The fit of a regression, an output at a time: prior and noise by the evidence, their size by the rows left out. */
 export function regressionFit({ problem, theta, deviation, held }: WholeProblem,
   { settings, outputNoise }: ResolvedOptions, untrained: Float64Array | undefined, work: WorkOptions): SampleFit {
   const { outputs, examples } = problem
   const given = outputNoise?.[0] ?? settings.sigmaNoise
-  const families = Array.from({ length: outputs },
-    (_, c) => outputFamily(problem, c, work, outputNoise?.[c] ?? settings.sigmaNoise))
+  const begin = untrained === undefined ? 0 : UNTRAINED
+  const [decomposed, placed] = [shareReporter(work, 'tune', begin, DECOMPOSED), shareReporter(work, 'tune', DECOMPOSED)]
+  const families = Array.from({ length: outputs }, (_, c) =>
+    watched(share => {
+      decomposed((c + share) / outputs)
+    }, () => outputFamily(problem, c, work, outputNoise?.[c] ?? settings.sigmaNoise)))
   const scales = families.map((family, c) => scaleOf(problem, family, c, untrained))
   const tuned = families.map(({ tuned }, c) => scaled(tuned, scales[c]))
-  const byTraining = families.map((family, c) => family.modelAt(tuned[c], THRESHOLD))
+  const byTraining = families.map((family, c) => {
+    placed(c / outputs)
+    return family.modelAt(tuned[c], THRESHOLD)
+  })
   const ratio = errorRatio(problem, byTraining)
   const own = ratio > 1 ? LINEAR_ALONE : HALVES
   const chosen = held === undefined

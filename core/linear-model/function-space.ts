@@ -7,6 +7,7 @@ import type { WorkOptions } from '../budget/progress.js'
 import { addTransposedProduct, jacobianGram, joinVectors, ownGram,
   zeroVectors } from '../curvature/jacobian-products.js'
 import { NumericalError } from '../errors/errors.js'
+import { pauseInLoop } from '../kernels/interruption.js'
 import { cholesky, gemm, inverseTrace, matrixTimes, triangularSolve } from '../kernels/linear-algebra.js'
 import { conjugateGradients, dot } from './conjugate-gradients.js'
 import { type HessianRoots, hessianRoots, rootTimes, transposedRootTimes } from './hessian-roots.js'
@@ -190,13 +191,14 @@ function curvatureAt(problem: LinearProblem, gram: Float64Array, f: Float64Array
   return { rank, roots, delta, lower }
 }
 
-/** S = R' K R / delta, symmetric, (N K) x (N K). */
+/** The lower triangle of S = R' K R / delta, (N K) x (N K): no decomposition reads what is above it. */
 function innerMatrix({ examples, outputs }: LinearProblem, gram: Float64Array, roots: Float64Array, rank: number,
   delta: number): Float64Array {
   const [wide, size] = [examples * outputs, examples * rank]
   const result = new Float64Array(size * size)
   const half = new Float64Array(outputs * size)
   for (let n = 0; n < examples; n++) {
+    pauseInLoop((n + 1) * outputs * rank * (outputs + rank))
     // Rows (n, c) of K R; only the part up to example n is needed of a symmetric matrix.
     for (let c = 0; c < outputs; c++) {
       const from = (n * outputs + c) * wide
@@ -211,7 +213,6 @@ function innerMatrix({ examples, outputs }: LinearProblem, gram: Float64Array, r
       }
     }
   }
-  for (let i = 0; i < size; i++) for (let j = 0; j < i; j++) result[j * size + i] = result[i * size + j]
   return result
 }
 
@@ -276,6 +277,7 @@ function rowCovariances({ examples: fitted, outputs }: LinearProblem, cross: Flo
     const solved = new Float64Array(size * columns)
     const row = new Float64Array(size)
     for (let i = 0; i < columns; i++) {
+      pauseInLoop(wide * rank)
       rootColumns(cross, (first * outputs + i) * wide, roots, row, 0, fitted, outputs, rank, 1 / delta)
       for (let j = 0; j < size; j++) solved[j * columns + i] = row[j]
     }
@@ -318,15 +320,11 @@ function covarianceFactor(problem: LinearProblem, gram: Float64Array, { f, delta
   const { values, vectors } = leadingEigenpairs(size, innerMatrix(problem, gram, roots, rank, delta), threshold, most)
   const count = values.length
   const mixed = new Float64Array(examples * outputs * count)
-  for (let n = 0; n < examples; n++) {
-    for (let c = 0; c < outputs; c++) {
-      const at = n * outputs + c
-      for (let k = 0; k < rank; k++) {
-        const root = roots[at * rank + k]
-        if (root === 0) continue
-        for (let i = 0; i < count; i++) mixed[at * count + i] += root * vectors[i * size + n * rank + k]
-      }
-    }
+  for (let i = 0; i < count; i++) {
+    pauseInLoop(mixed.length / count * (rank + 1))
+    rootTimes({ rank, roots }, vectors.subarray(i * size, (i + 1) * size), outputs).forEach((value, at) => {
+      mixed[at * count + i] = value
+    })
   }
   for (let i = 0; i < mixed.length; i++) mixed[i] /= Math.sqrt(delta * (1 + values[i % count]))
   const sums = zeroVectors(slots, count)

@@ -1,4 +1,5 @@
 /** @file The leading eigenpairs of a symmetric matrix that is there, and of one that only multiplies vectors. */
+import { pauseInLoop } from '../kernels/interruption.js'
 import { cholesky, gemm, symmetricEigen, triangularSolve } from '../kernels/linear-algebra.js'
 
 /** Eigenpairs, the largest first; `vectors` holds one eigenvector a row. */
@@ -14,6 +15,7 @@ export function leadingEigenpairs(n: number, matrix: Float64Array, threshold: nu
     .slice(0, most)
   const rows = new Float64Array(order.length * n)
   order.forEach((column, row) => {
+    pauseInLoop(n)
     for (let i = 0; i < n; i++) rows[row * n + i] = vectors[i * n + column]
   })
   return { values: Float64Array.from(order, i => values[i]), vectors: rows }

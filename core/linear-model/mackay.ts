@@ -2,7 +2,7 @@
  * @file The prior precision of a linear model at its own mode: MacKay's fixed point delta = gamma / |w|^2 (MacKay
  * 1992).
  */
-import { breathe, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
+import { breathe, shareOfRounds, shareReporter, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import type { LinearMode, LinearSpace } from './linear-problem.js'
 import { MODE_TOLERANCE } from './newton.js'
 
@@ -11,6 +11,7 @@ const LOWEST_DELTA = 1e-4
 /** Its other end. */
 export const HIGHEST_DELTA = 1e5
 const MOST_ROUNDS = 60
+const USUAL_ROUNDS = 6
 /** Largest change of log delta in the last round. */
 const TOLERANCE = 1e-6
 /**
@@ -31,16 +32,18 @@ export interface TunedMode {
 /**
  * The fixed point that is reached from delta = 1: plain steps, with a secant step where two residuals allow one.
  * @param start where it is sought from: near it where that is known
+ * @param onShare is told how much of the search is done, as far as the rounds tell
  * @throws NumericalError NO_CONVERGENCE; CancelledError
  */
-export async function tuneDelta(space: LinearSpace, work: WorkOptions, start = 1): Promise<TunedMode> {
+export async function tuneDelta(space: LinearSpace, work: WorkOptions, start = 1,
+  onShare = shareReporter(work, 'tune')): Promise<TunedMode> {
   let logDelta = Math.log(start)
   let before: { readonly at: number, readonly residual: number } | undefined
   let tolerance = FIRST_TOLERANCE
   for (let round = 0; round < MOST_ROUNDS; round++) {
     await breathe()
     throwIfCancelled(work.signal)
-    work.onProgress?.({ stage: 'tune', done: round })
+    onShare(shareOfRounds(round, USUAL_ROUNDS))
     const mode = await space.mode(Math.exp(logDelta), tolerance)
     const gamma = space.effectiveParameters()
     const residual = boundedLogDelta(Math.log(gamma / mode.squaredNorm)) - logDelta

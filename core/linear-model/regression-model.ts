@@ -8,6 +8,7 @@ import { addTransposedProduct, jacobianGram, jacobianTimes, joinVectors, ownGram
   zeroVectors } from '../curvature/jacobian-products.js'
 import { outputJacobian } from '../curvature/jacobian.js'
 import { NumericalError } from '../errors/errors.js'
+import { pauseInLoop } from '../kernels/interruption.js'
 import { cholesky, gemm, symmetricEigen, triangularSolve } from '../kernels/linear-algebra.js'
 import { parameterCount } from '../network/parameter-slot.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
@@ -163,6 +164,7 @@ function functionBasis({ slots, examples }: RegressionRows, jacobian: FactoredJa
   const kept = largeEnough(values)
   const left = new Float64Array(kept.length * examples)
   kept.forEach((column, i) => {
+    pauseInLoop(examples)
     for (let n = 0; n < examples; n++) left[i * examples + n] = vectors[n * examples + column]
   })
   let images: Float64Array | undefined
@@ -177,6 +179,7 @@ function imagesOf(slots: LinearProblem['slots'], jacobian: FactoredJacobian, lef
   const sums = zeroVectors(slots, count)
   const mixed = new Float64Array(examples * count)
   for (let i = 0; i < count; i++) {
+    pauseInLoop(examples)
     for (let n = 0; n < examples; n++) mixed[n * count + i] = left[i * examples + n]
   }
   addTransposedProduct(sums, jacobian, mixed)
@@ -231,6 +234,7 @@ function posteriorOf(problem: LinearProblem, c: number, basis: Basis, hyper: Gau
   const noise = delta * sigma * sigma
   const weights = new Float64Array(size)
   values.forEach((l, i) => {
+    pauseInLoop(2 * size)
     const factor = coordinates[i] / (l + noise)
     for (let j = 0; j < size; j++) weights[j] += factor * images[i * size + j]
   })
@@ -255,6 +259,7 @@ function onTrainingRows({ examples, f0, labels, outputs, sizes }: RegressionRows
   const f = Float64Array.from({ length: examples }, (_, n) => f0[n * outputs + c])
   const leverage = new Float64Array(examples)
   values.forEach((l, i) => {
+    pauseInLoop(2 * examples)
     const share = l / (l + noise)
     for (let n = 0; n < examples; n++) {
       const v = left[i * examples + n]

@@ -1,5 +1,6 @@
 /** @file What a network can say of its rows before it is trained: its features have learnt nothing of them. */
 import type { WorkOptions } from '../budget/progress.js'
+import { watched } from '../kernels/interruption.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { type RandomGenerator, randomGenerator } from '../tensor/random.js'
@@ -35,10 +36,11 @@ function shuffle(values: Float64Array, random: RandomGenerator): void {
  * @param jacobian of the untrained network, with one-hot seeds
  * @param labels N x C
  * @param sizes rows of each example, where an example has several
+ * @param onShare is told how much of the decompositions is done
  * @throws NumericalError, CancelledError
  */
 export function untrainedErrors(slots: readonly ParameterSlot[], jacobian: FactoredJacobian, labels: Float64Array,
-  work: WorkOptions, sizes?: Int32Array): Float64Array {
+  work: WorkOptions, sizes?: Int32Array, onShare: (share: number) => void = () => undefined): Float64Array {
   const { examples, seeds: outputs } = jacobian
   const means = new Float64Array(outputs)
   labels.forEach((value, i) => {
@@ -47,7 +49,10 @@ export function untrainedErrors(slots: readonly ParameterSlot[], jacobian: Facto
   const rows = { slots, jacobian, examples, outputs, labels, f0: labels.map((_, i) => means[i % outputs]), sizes }
   const errors = labels.slice()
   for (let c = 0; c < outputs; c++) {
-    leftOutMeans(rows, c, work).forEach((mean, n) => {
+    const means = watched(share => {
+      onShare((c + share) / outputs)
+    }, () => leftOutMeans(rows, c, work))
+    means.forEach((mean, n) => {
       errors[n * outputs + c] -= mean
     })
   }

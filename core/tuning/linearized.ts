@@ -6,7 +6,7 @@
  * and the fixed point delta = gamma / |w - mu|^2 with gamma = sum l / (l + delta) over the eigenvalues l of s H; for
  * regression also sigma^2 = sum r^2 / (N C - gamma), not below a floor.
  */
-import { breathe, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
+import { breathe, shareOfRounds, shareReporter, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import { denseMatrices, gathered } from '../curvature/blocks.js'
 import type { Curvature } from '../curvature/curvature.js'
 import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
@@ -47,6 +47,7 @@ export interface LinearizedFit {
 }
 
 const MOST_ROUNDS = 300
+const USUAL_ROUNDS = 15
 /**
  * Largest change of a logarithm in the last round; of large models, whose rounds take seconds, five digits are enough.
  */
@@ -84,10 +85,11 @@ export async function tuneLinearized(model: LinearModel, options: LinearizedOpti
     : undefined
   let start = options.start
   let rounds = 0
+  const onShare = shareReporter(options.work, 'tune')
   const evaluate = async (point: Float64Array, tolerance: number): Promise<Round> => {
     await breathe()
     throwIfCancelled(options.work.signal)
-    options.work.onProgress?.({ stage: 'tune', done: rounds++ })
+    onShare(shareOfRounds(rounds++, USUAL_ROUNDS))
     const settings = settingsAt(options, groups, point, floored)
     const mode = rotated !== undefined && typeof settings.priorPrecision === 'number'
       ? await rotated.modeAt(hessianFactor(settings), settings.priorPrecision, start, tolerance, options.work)

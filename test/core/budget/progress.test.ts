@@ -1,5 +1,6 @@
 import t from 'tap'
-import { formatSeconds, type Progress, timeLeft, withTimeLeft } from '../../../core/budget/progress.js'
+import { formatSeconds, type Progress, shareOfRounds, shareReporter, timeLeft,
+  withTimeLeft } from '../../../core/budget/progress.js'
 
 /** What is told when the reports come at these milliseconds. */
 function told(reports: readonly (readonly [number, Progress])[]): Progress[] {
@@ -39,4 +40,19 @@ t.test('a stage has a time of its own, and none where its end is not known', asy
 
 t.test('times are said in units that suit them', async t => {
   t.same([0.04, 3.4, 42, 600, 9000].map(formatSeconds), ['0.04 s', '3 s', '42 s', '10 min', '2.5 h'])
+})
+
+t.test('shares of a part of a stage are told as percentages, each once', t => {
+  const told: Progress[] = []
+  const report = shareReporter({ onProgress: progress => told.push(progress) }, 'tune', 50, 90)
+  for (const share of [0, -1, 0.001, 0.5, 0.4, 2]) report(share)
+  t.strictSame(told, [50, 70, 90].map(done => ({ stage: 'tune', done, total: 100 })))
+  t.end()
+})
+
+t.test('the share of a search grows with every round, and is never all of it', t => {
+  const shares = Array.from({ length: 40 }, (_, rounds) => shareOfRounds(rounds, 6))
+  t.ok(shares.every((share, i) => share < 1 && (i === 0 || share > shares[i - 1]!)))
+  t.equal(shares[0], 0)
+  t.end()
 })
