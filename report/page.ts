@@ -16,8 +16,9 @@ figure { margin: 0; min-width: 0 } figure svg { width: 100%; height: auto; max-w
 figcaption { font-size: .85rem; color: var(--soft) } figcaption strong { color: var(--ink); display: block }
 .table { overflow-x: auto } table { border-collapse: collapse; font-size: .9rem }
 th, td { padding: .2rem .9rem .2rem 0; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top }
-td.number { text-align: right; font-variant-numeric: tabular-nums }
+td:first-child { white-space: nowrap } td.number, th.number { text-align: right; font-variant-numeric: tabular-nums }
 .notes li { background: var(--warn); padding: .4rem .7rem; margin: .3rem 0; list-style: none; max-width: 75ch }
+@media (max-width: 30rem) { table { font-size: .74rem } th, td { padding-right: .35rem } }
 .notes { padding: 0 } footer { margin-top: 2rem; font-size: .8rem; color: var(--soft) }
 `
 
@@ -50,14 +51,17 @@ export const notes = (texts: readonly string[]): string =>
 
 const NUMBER = /^[-+−]?[\d.,]+(e[-+]?\d+)?( %)?$/
 
-/** A table: the first row is its heading; numbers stand to the right. */
+/** A table: the first row is its heading; columns of nothing but numbers stand to the right. */
 export function htmlTable([heading, ...body]: readonly (readonly string[])[]): string {
-  const cell = (text: string): string => `<td${NUMBER.test(text) ? ' class="number"' : ''}>${escaped(text)}</td>`
-  const row = (cells: readonly string[]): string => `<tr>${cells.map(cell).join('')}</tr>`
-  return `<div class="table"><table><thead><tr>${
-    heading.map(text => `<th>${escaped(text)}</th>`).join('')
-  }</tr></thead>`
-    + `<tbody>${body.map(row).join('\n')}</tbody></table></div>`
+  const numbers = heading.map((_, column) => body.every(row => row[column] === '' || NUMBER.test(row[column])))
+  const row = (cells: readonly string[], tag: 'td' | 'th'): string =>
+    `<tr>${
+      cells.map((text, column) => `<${tag}${numbers[column] ? ' class="number"' : ''}>${escaped(text)}</${tag}>`).join(
+        '',
+      )
+    }</tr>`
+  return `<div class="table"><table><thead>${row(heading, 'th')}</thead>`
+    + `<tbody>${body.map(cells => row(cells, 'td')).join('\n')}</tbody></table></div>`
 }
 
 /** Pictures, each with its title and its words below. */

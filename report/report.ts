@@ -90,7 +90,7 @@ function comparisonTable(comparison: Comparison): string {
 function outlierText({ comparison: { outliers = [] }, othersGiven }: Figures): string {
   if (outliers.length === 0) return ''
   const what = othersGiven ? 'the rows that are no data' : 'the same rows with every column shuffled by itself'
-  return paragraphs([`Told from ${what}, by`]) +
+  return paragraphs([`How well they are told from ${what}:`]) +
     htmlTable([['', 'AUROC', 'FPR at 95 % TPR'], ...outliers.map((
       { of, auroc, fprAt95Tpr },
     ) => [of === 'novelty' ? of : `doubt of the ${of}`, auroc.toFixed(3), percent(fprAt95Tpr)])])
