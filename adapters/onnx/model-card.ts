@@ -13,6 +13,8 @@ export interface CardSubject {
   readonly exported: ExportedGraph
   /** Scores on rows that neither network nor posterior has seen. */
   readonly comparison: Comparison | undefined
+  /** The names of the classes, in the order of the outputs. */
+  readonly labels: readonly string[] | undefined
   /** Name of the model's file. */
   readonly file: string
   /** Name of the picture's file. */
@@ -21,11 +23,12 @@ export interface CardSubject {
 
 /** The card's text. */
 export function modelCard(subject: CardSubject): string {
-  const { posterior, exported, comparison, file, picture } = subject
+  const { posterior, exported, comparison, labels, file, picture } = subject
   const { likelihood, subset, structure, choice, conformal, examples, parameterCount } = posterior
   const coverage = posterior.measuredCoverage(exported.level)
   const facts: [string, string][] = [
     ['likelihood', likelihood],
+    ...(labels === undefined ? [] : [['classes', labels.join(', ')] as [string, string]]),
     ['posterior',
       `${structure} over ${subset === 'all' ? 'all weights' : 'the last layer'} (${parameterCount} weights)`],
     ['prior precision', numbers(posterior.priorPrecision)],

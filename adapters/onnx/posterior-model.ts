@@ -52,7 +52,7 @@ export function modelFiles(posterior: LaplacePosterior, options: OnnxExportOptio
   const files = new Map<string, Uint8Array | string>([[`${stem}.onnx`, model]])
   const picture = `${stem}.calibration.svg`
   const text = card || mlflow ?
-    modelCard({ posterior, exported, comparison, file: `${stem}.onnx`, picture }) :
+    modelCard({ posterior, exported, comparison, labels: options.labels, file: `${stem}.onnx`, picture }) :
     ''
   if (card) {
     files.set(`${stem}.md`, text)

@@ -95,6 +95,7 @@ def test_a_model_card_and_a_folder_for_mlflow(tmp_path: Path) -> None:
     model.to_onnx(tmp_path / "trees.onnx", card=True, mlflow=True, X=x[90:], y=y[90:])
     card = (tmp_path / "trees.md").read_text()
     assert "| network | temperature scaling | posterior |" in card
+    assert "| classes | ash, birch, cedar |" in card
     assert "![Calibration](trees.calibration.svg)" in card
     assert (tmp_path / "trees.calibration.svg").read_text().startswith("<svg")
     folder = tmp_path / "trees.mlflow"
