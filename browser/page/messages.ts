@@ -1,5 +1,7 @@
 /** @file What page and worker say to each other. */
 
+import type { Likelihood } from '../../core/options/words.js'
+
 /** What is to be fitted. */
 export interface Job {
   readonly network: Uint8Array
@@ -9,7 +11,7 @@ export interface Job {
   readonly training: string
   /** CSV of rows that the network has not seen; without them a fifth of the training rows is kept aside. */
   readonly heldOut: string | undefined
-  readonly likelihood: 'classification' | 'binary' | 'multilabel' | 'regression'
+  readonly likelihood: Exclude<Likelihood, 'custom' | 'reward_modeling'>
   /** The columns of the answers; the last one where none is named. */
   readonly target: string
 }

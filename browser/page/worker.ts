@@ -4,7 +4,7 @@ import { posteriorModel } from '../../adapters/onnx/index.js'
 import { readCsv } from '../../cli/data/csv.js'
 import { type KnownLabels, targetsOf } from '../../cli/data/targets.js'
 import type { Progress } from '../../core/budget/progress.js'
-import { LaplaceError } from '../../core/errors/errors.js'
+import { DataError, LaplaceError } from '../../core/errors/errors.js'
 import { drawRows, selectBatch } from '../../core/laplace/held-out-rows.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import { laplace } from '../../core/laplace/laplace.js'
@@ -22,7 +22,11 @@ interface Labelled extends Batch {
   readonly labels?: readonly string[]
 }
 
+/** @throws DataError for what is no text: a network dropped where rows belong, or a table of another format */
 function rowsOf(text: string, { target, likelihood }: Job, known?: KnownLabels): Labelled {
+  if (/[\0\uFFFD]/.test(text)) {
+    throw new DataError('BAD_DATA_FILE', 'The file of the rows is no text: give them as CSV, a row a line, in UTF-8.')
+  }
   const table = readCsv(text, target === '' ? 'last' : target)
   const values = float64([table.rows, table.columns.length], table.values)
   return { x: table.header ? [{ values, columns: table.columns }] : values,
