@@ -8,11 +8,14 @@ import math
 import operator
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, TypeAlias, TypeVar, cast
 
 import numpy as np
 
 from ._exceptions import OptionError
+
+#: A whole number from 1.
+Count: TypeAlias = int
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -55,11 +58,12 @@ def _is_partial(value: Any) -> bool:
     return hasattr(value, "to_bytes") and hasattr(value, "chunks")
 
 
-#: By the parts of an annotation: whether a value is one, and how it is called.
-_KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+#: By an annotation, or a part of it: whether a value is one, and how it is called.
+KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "None": (lambda value: value is None, "None"),
     "bool": (lambda value: isinstance(value, (bool, np.bool_)), "True or False"),
     "int": (is_whole, "a whole number"),
+    "Count": (lambda value: is_whole(value) and value >= 1, "a whole number above 0"),
     "float": (_is_number, "a finite number"),
     "str": (lambda value: isinstance(value, str), "text"),
     "bytes": (lambda value: isinstance(value, (bytes, bytearray, memoryview)), "bytes"),
@@ -96,6 +100,13 @@ def _shown(value: Any) -> str:
     return text if short and len(text) <= 60 else f"a value of type {type(value).__name__}"
 
 
+def _parts(annotation: str) -> list[str]:
+    """The kinds that an annotation names; one that is known as a whole, None aside, is a single one."""
+    whole = annotation.removesuffix(" | None")
+    optional = [] if whole == annotation else ["None"]
+    return [whole, *optional] if whole in KINDS else annotation.split(" | ")
+
+
 @functools.cache
 def _kinds_of(function: Callable[..., Any]) -> tuple[inspect.Signature, dict[str, list[str]]]:
     """A function's signature, and the kinds of those of its parameters whose annotations name kinds alone."""
@@ -104,8 +115,8 @@ def _kinds_of(function: Callable[..., Any]) -> tuple[inspect.Signature, dict[str
         name: parts
         for name, parameter in signature.parameters.items()
         if isinstance(parameter.annotation, str)
-        and (parts := parameter.annotation.split(" | "))
-        and all(part in _KINDS for part in parts)
+        and (parts := _parts(parameter.annotation))
+        and all(part in KINDS for part in parts)
     }
     return signature, kinds
 
@@ -126,8 +137,8 @@ def checked(function: _Function) -> _Function:
             # Python's own words for it name the function.
             return function(*args, **options)
         for name, value in given.items():
-            if name in kinds and not any(_KINDS[part][0](value) for part in kinds[name]):
-                words = " or ".join(_KINDS[part][1] for part in kinds[name] if part != "None")
+            if name in kinds and not any(KINDS[part][0](value) for part in kinds[name]):
+                words = " or ".join(KINDS[part][1] for part in kinds[name] if part != "None")
                 raise OptionError(f"{name} must be {words}; got {_shown(value)}.", "BAD_OPTION", {"option": name})
         return function(*args, **options)
 

@@ -7,11 +7,12 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from .._arguments import checked
+from .._arguments import Count, checked
 from .._exceptions import DataError
 from .._laplace import Laplace
 from .._progress import ProgressOption
 from ._driver import SAMPLE_BYTES, Told, fit, predictor
+from ._kinds import Seed, Share
 from ._tables import Columns, Features, Label, as_table, count_of, is_arrays
 from ._work import FAN_IN, Job, SampleJob, probe
 
@@ -29,10 +30,10 @@ def fit_batches(
     validation: tuple[Any, Any] | None = None,
     deterministic: bool = False,
     checkpoint: str | os.PathLike[str] | None = None,
-    chunk_rows: int | None = None,
-    sample_bytes: int = SAMPLE_BYTES,
-    seed: int = 0,
-    threads: int | None = None,
+    chunk_rows: Count | None = None,
+    sample_bytes: Count = SAMPLE_BYTES,
+    seed: Seed = 0,
+    threads: Count | None = None,
     progress: ProgressOption = None,
 ) -> Laplace:
     """Fits a posterior to batches that come one after another; only one of them is held at a time.
@@ -71,9 +72,9 @@ def predict_batches(
     *,
     features: Features = None,
     label: Label = None,
-    alpha: float | None = None,
+    alpha: Share | None = None,
     prefix: str = "",
-    threads: int | None = None,
+    threads: Count | None = None,
 ) -> Iterator[Any]:
     """Each batch with the columns of a prediction, as it comes; arguments as for `predict_dask`.
 

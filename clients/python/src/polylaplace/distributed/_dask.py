@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from .._arguments import checked
+from .._arguments import Count, checked
 from .._exceptions import DataError, OptionError, ShapeError
 from .._laplace import Laplace
 from .._progress import ProgressOption
 from ._driver import SAMPLE_BYTES, Told, fit, predictor
 from ._extras import needed
+from ._kinds import Seed, Share
 from ._tables import Columns, Features, Label, demand_method, is_arrays
 from ._work import FAN_IN, Job, Predict, probe
 
@@ -37,10 +38,10 @@ def fit_dask(
     validation: tuple[Any, Any] | None = None,
     deterministic: bool = False,
     checkpoint: str | os.PathLike[str] | None = None,
-    chunk_rows: int | None = None,
-    sample_bytes: int = SAMPLE_BYTES,
-    seed: int = 0,
-    threads: int | None = 1,
+    chunk_rows: Count | None = None,
+    sample_bytes: Count = SAMPLE_BYTES,
+    seed: Seed = 0,
+    threads: Count | None = 1,
     progress: ProgressOption = None,
 ) -> Laplace:
     """Fits a posterior to data of Dask, a partition a task, merged in a tree.
@@ -91,9 +92,9 @@ def predict_dask(
     *,
     features: Features = None,
     label: Label = None,
-    alpha: float | None = None,
+    alpha: Share | None = None,
     prefix: str = "",
-    threads: int | None = 1,
+    threads: Count | None = 1,
 ) -> Any:
     """Predictions without collecting: a data frame with more columns, a bag of dictionaries, or arrays by column.
 

@@ -97,9 +97,6 @@ def fit(
     progress: ProgressOption,
 ) -> Laplace:
     """Fits a posterior to the data of an engine. The posterior of an earlier fit stays until this has succeeded."""
-    if not isinstance(la, Laplace):
-        raise OptionError(f"la must be a Laplace; got {type(la).__name__}.", "BAD_OPTION", {"option": "la"})
-    check_counts(chunk_rows=chunk_rows, sample_bytes=sample_bytes, threads=threads)
     seed = fresh_seed(seed)
     _check_tuning(la, tune, tune_sigma_noise, validation)
     first = engine.first()
@@ -126,13 +123,6 @@ def fit(
     if tune is not None:
         _tune(la, tune, tune_sigma_noise, validation, drawn, sample_bytes)
     return la
-
-
-def check_counts(**counts: int | None) -> None:
-    """Refuses options that count something and are below 1."""
-    for name, value in counts.items():
-        if value is not None and value < 1:
-            raise OptionError(f"{name} must be a whole number above 0; got {value}.", "BAD_OPTION", {"option": name})
 
 
 def _check_tuning(la: Laplace, tune: str | None, noise: bool, validation: tuple[Any, Any] | None) -> None:

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from .._arguments import checked
+from .._arguments import Count, checked
 from .._exceptions import LaplaceError
 from .._laplace import Laplace
 from .._progress import ProgressOption
-from ._driver import SAMPLE_BYTES, Told, check_counts, fit, predictor, told_as_text
+from ._driver import SAMPLE_BYTES, Told, fit, predictor, told_as_text
 from ._extras import needed
+from ._kinds import Seed, Share
 from ._tables import Columns, Features, Label, count_of, demand_method
 from ._work import FAN_IN, Job, Predict, SampleJob, probe
 
@@ -36,11 +37,11 @@ def fit_ray(
     validation: tuple[Any, Any] | None = None,
     deterministic: bool = False,
     checkpoint: str | os.PathLike[str] | None = None,
-    chunk_rows: int | None = None,
-    sample_bytes: int = SAMPLE_BYTES,
-    seed: int = 0,
-    threads: int | None = 1,
-    workers: int | None = None,
+    chunk_rows: Count | None = None,
+    sample_bytes: Count = SAMPLE_BYTES,
+    seed: Seed = 0,
+    threads: Count | None = 1,
+    workers: Count | None = None,
     progress: ProgressOption = None,
 ) -> Laplace:
     """Fits a posterior to a Ray dataset: `map_batches` by actors, a tree of merges, an AggregateFnV2.
@@ -77,15 +78,14 @@ def predict_ray(
     *,
     features: Features = None,
     label: Label = None,
-    alpha: float | None = None,
+    alpha: Share | None = None,
     prefix: str = "",
-    threads: int | None = 1,
-    workers: int | None = None,
+    threads: Count | None = 1,
+    workers: Count | None = None,
 ) -> Any:
     """The dataset with the columns of a prediction, lazy as it was; arguments as for `predict_dask`."""
     ray = needed("ray", "ray")
     demand_method(dataset, "iter_batches", _KIND)
-    check_counts(workers=workers)
     work = predictor(la, features, label, alpha, prefix, threads)
     return dataset.map_batches(
         _Predicts,
@@ -95,7 +95,7 @@ def predict_ray(
     )
 
 
-def _pool(workers: int | None) -> dict[str, Any]:
+def _pool(workers: Count | None) -> dict[str, Any]:
     most = workers or max(1, int(needed("ray", "ray").cluster_resources().get("CPU", 1)))
     return {"compute": needed("ray.data", "ray").ActorPoolStrategy(min_size=1, max_size=most), "num_cpus": 1}
 
@@ -196,9 +196,8 @@ class _Ray:
     part = "a block"
     repeats = "count"
 
-    def __init__(self, dataset: Any, workers: int | None) -> None:
+    def __init__(self, dataset: Any, workers: Count | None) -> None:
         demand_method(dataset, "iter_batches", _KIND)
-        check_counts(workers=workers)
         self._dataset = dataset
         self._workers = workers
 

@@ -7,12 +7,13 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from .._arguments import checked
+from .._arguments import Count, checked
 from .._exceptions import LaplaceError
 from .._laplace import Laplace
 from .._progress import ProgressOption
 from ._driver import SAMPLE_BYTES, Told, fit, predictor, told_as_text
 from ._extras import needed
+from ._kinds import Seed, Share
 from ._tables import Columns, Features, Label, demand_method
 from ._work import FAN_IN, Job, Predict, probe
 
@@ -33,10 +34,10 @@ def fit_spark(
     validation: tuple[Any, Any] | None = None,
     deterministic: bool = False,
     checkpoint: str | os.PathLike[str] | None = None,
-    chunk_rows: int | None = None,
-    sample_bytes: int = SAMPLE_BYTES,
-    seed: int = 0,
-    threads: int | None = 1,
+    chunk_rows: Count | None = None,
+    sample_bytes: Count = SAMPLE_BYTES,
+    seed: Seed = 0,
+    threads: Count | None = 1,
     progress: ProgressOption = None,
 ) -> Laplace:
     """Fits a posterior to a Spark data frame: `mapInArrow`, then `applyInArrow` by groups of sixteen partitions.
@@ -72,9 +73,9 @@ def predict_spark(
     *,
     features: Features = None,
     label: Label = None,
-    alpha: float | None = None,
+    alpha: Share | None = None,
     prefix: str = "",
-    threads: int | None = 1,
+    threads: Count | None = 1,
 ) -> Any:
     """The data frame with the columns of a prediction, lazy as it was; arguments as for `predict_dask`."""
     demand_method(dataframe, "mapInArrow", _KIND)

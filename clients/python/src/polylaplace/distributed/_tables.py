@@ -130,7 +130,10 @@ def names_of(table: Any) -> list[str]:
 def count_of(table: Any) -> int:
     """The number of a table's rows."""
     if isinstance(table, Mapping):
-        return len(next(iter(table.values()), ()))
+        name, column = next(iter(table.items()), ("", ()))
+        if not hasattr(column, "__len__"):
+            raise DataError(f"Column '{name}' must be an array; got {type(column).__name__}.", "BAD_ARRAY")
+        return len(column)
     return int(table.num_rows) if _is_arrow(table) else len(table)
 
 

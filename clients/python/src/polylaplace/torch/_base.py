@@ -15,8 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from .._arguments import CheckedArguments
 from .._exceptions import LaplaceWarning, OptionError
 from .._progress import Progress, progress_callback
+from ._kinds import Count, Inputs, demand_finite, demand_finite_rows, demand_positive
 from ._levels import user_level
 from ._links import probabilities
 from .curvature import CurvatureInterface, CurvlinopsGGN
@@ -24,14 +26,11 @@ from .utils.enums import Likelihood, LinkApprox, PredType, PriorStructure, Tunin
 from .utils.metrics import RunningNLLMetric, RunningSquaredError
 from .utils.utils import _expanded, fix_prior_prec_structure, normal_samples, validate
 
-#: What a network is called with.
-Inputs = Any
-
 #: Names that cannot leave out parameters which are not trained.
 _WHOLE_NETWORK_ONLY = ("BackPack", "Asdfghjkl")
 
 
-class BaseLaplace:
+class BaseLaplace(CheckedArguments):
     """A posterior of a torch module. Its arguments are laplace-torch's, in their order.
 
     Args:
@@ -70,7 +69,7 @@ class BaseLaplace:
         asdl_fisher_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         self.model = model
-        self.likelihood: Likelihood | str = _likelihood(likelihood)
+        self.likelihood: Likelihood | str = Likelihood(likelihood).value
         self.is_subset_params = not all(parameter.requires_grad for parameter in model.parameters())
         self._count(self._uncertain())
         self.temperature = temperature
@@ -86,13 +85,13 @@ class BaseLaplace:
         self.n_data = 0
         self.prior_precision = prior_precision
         self.prior_mean = prior_mean
-        if self.likelihood != Likelihood.REGRESSION and sigma_noise != 1:
+        self.sigma_noise = sigma_noise
+        if self.likelihood != Likelihood.REGRESSION and self.sigma_noise != 1:
             raise OptionError(
                 f"sigma_noise belongs to 'regression'; the likelihood is '{self.likelihood}'.",
                 "BAD_COMBINATION",
                 {"option": "sigma_noise"},
             )
-        self.sigma_noise = sigma_noise
 
     @property
     def _device(self) -> Any:
@@ -135,6 +134,7 @@ class BaseLaplace:
             OptionError: for anything else.
         """
         if isinstance(value, (Real, np.number)):
+            demand_finite(value, name)
             return torch.as_tensor(value, device=self._device, dtype=self._dtype)
         if not isinstance(value, Tensor):
             raise OptionError(
@@ -148,7 +148,20 @@ class BaseLaplace:
                 "BAD_OPTION",
                 {"option": name},
             )
-        return value.to(device=self._device, dtype=self._dtype)
+        return demand_finite(value, name).to(device=self._device, dtype=self._dtype)
+
+    def _positive(self, value: Any, name: str, lengths: Sequence[int | None] = (1,)) -> Tensor:
+        """The same for what must be above 0, in the network's dtype too."""
+        return demand_positive(self._number(value, name, lengths), name)
+
+    @property
+    def temperature(self) -> float:
+        """The temperature of the likelihood."""
+        return self._temperature
+
+    @temperature.setter
+    def temperature(self, value: float) -> None:
+        self._temperature: float = demand_positive(value, "temperature")
 
     @property
     def prior_precision(self) -> Tensor:
@@ -157,7 +170,7 @@ class BaseLaplace:
 
     @prior_precision.setter
     def prior_precision(self, value: float | Tensor) -> None:
-        self._prior_precision = torch.atleast_1d(self._number(value, "prior_precision", self._prior_lengths()))
+        self._prior_precision = torch.atleast_1d(self._positive(value, "prior_precision", self._prior_lengths()))
         self._hyper_changed()
 
     def _width(self) -> int | None:
@@ -186,7 +199,7 @@ class BaseLaplace:
 
     @sigma_noise.setter
     def sigma_noise(self, value: float | Tensor) -> None:
-        self._sigma_noise = self._number(value, "sigma_noise").reshape(())
+        self._sigma_noise = self._positive(value, "sigma_noise").reshape(())
         self._hyper_changed()
 
     def _hyper_changed(self) -> None:
@@ -216,7 +229,7 @@ class BaseLaplace:
         self,
         pred_type: PredType | str | None = None,
         method: TuningMethod | str = TuningMethod.MARGLIK,
-        n_steps: int = 100,
+        n_steps: Count = 100,
         lr: float = 1e-1,
         init_prior_prec: float | Tensor = 1.0,
         prior_structure: PriorStructure | str = PriorStructure.SCALAR,
@@ -224,9 +237,9 @@ class BaseLaplace:
         loss: Any = None,
         log_prior_prec_min: float = -4,
         log_prior_prec_max: float = 4,
-        grid_size: int = 100,
+        grid_size: Count = 100,
         link_approx: LinkApprox | str = LinkApprox.PROBIT,
-        n_samples: int = 100,
+        n_samples: Count = 100,
         verbose: bool = False,
         progress_bar: bool = False,
     ) -> None:
@@ -242,13 +255,17 @@ class BaseLaplace:
                 likelihood of classes, or the mean squared error. Like laplace-torch's, that default is never reset
                 between two values of the grid, so that it is a mean over all of them up to then; a function is not.
         """
+        self._positive(init_prior_prec, "init_prior_prec", self._prior_lengths())
         if method == TuningMethod.MARGLIK:
             if val_loader is not None:
                 warnings.warn(
-                    "method='marglik' does not use val_loader; method='gridsearch' does.", LaplaceWarning, stacklevel=2
+                    "method='marglik' does not use val_loader; method='gridsearch' does.",
+                    LaplaceWarning,
+                    stacklevel=user_level(),
                 )
+            demand_positive(lr, "lr")
             self._by_marglik(n_steps, lr, init_prior_prec, prior_structure, progress_bar)
-        elif method == TuningMethod.GRIDSEARCH:
+        else:
             if val_loader is None:
                 raise OptionError("method='gridsearch' needs val_loader=.", "BAD_COMBINATION", {"option": "val_loader"})
             if self.likelihood == Likelihood.CLASSIFICATION:
@@ -256,7 +273,7 @@ class BaseLaplace:
                     f"The grid is searched for predictions with link_approx={str(link_approx)!r}: call the posterior "
                     "with the same one.",
                     LaplaceWarning,
-                    stacklevel=2,
+                    stacklevel=user_level(),
                 )
             grid = torch.logspace(log_prior_prec_min, log_prior_prec_max, grid_size)
             self.prior_precision = self._gridsearch(
@@ -267,10 +284,6 @@ class BaseLaplace:
                 link_approx=link_approx,
                 n_samples=n_samples,
                 progress_bar=progress_bar,
-            )
-        else:
-            raise OptionError(
-                f"method must be 'marglik' or 'gridsearch'; got {method!r}.", "BAD_OPTION", {"option": "method"}
             )
         if verbose:
             print(f"The prior precision found is {self.prior_precision}.")
@@ -307,7 +320,7 @@ class BaseLaplace:
         val_loader: DataLoader,
         pred_type: PredType | str,
         link_approx: LinkApprox | str = LinkApprox.PROBIT,
-        n_samples: int = 100,
+        n_samples: Count = 100,
         progress_bar: bool = False,
     ) -> Tensor:
         """The prior precision of an interval with the smallest loss; one with which nothing can be factored loses."""
@@ -360,7 +373,15 @@ class BaseLaplace:
         """The predictive distribution; subclasses have it."""
         raise NotImplementedError
 
-    def predictive(self, x: Inputs, pred_type: PredType | str, link_approx: LinkApprox | str, n_samples: int) -> Any:
+    def _moved(self, X: Inputs) -> Inputs:
+        """Inputs on the network's device.
+
+        Raises:
+            DataError: when they are not finite.
+        """
+        return demand_finite_rows(X.to(self._device) if isinstance(X, Tensor) else X)
+
+    def predictive(self, x: Inputs, pred_type: PredType | str, link_approx: LinkApprox | str, n_samples: Count) -> Any:
         """The same as calling the posterior."""
         return self(x, pred_type=pred_type, link_approx=link_approx, n_samples=n_samples)
 
@@ -376,7 +397,7 @@ class BaseLaplace:
         likelihood: Likelihood | str,
         joint: bool = False,
         link_approx: LinkApprox | str = LinkApprox.PROBIT,
-        n_samples: int = 100,
+        n_samples: Count = 100,
         diagonal_output: bool = False,
         generator: torch.Generator | None = None,
     ) -> Any:
@@ -393,7 +414,7 @@ class BaseLaplace:
         self,
         f_mu: Tensor,
         f_var: Tensor,
-        n_samples: int,
+        n_samples: Count,
         diagonal_output: bool = False,
         generator: torch.Generator | None = None,
     ) -> Tensor:
@@ -406,7 +427,7 @@ class BaseLaplace:
         self,
         f_mu: Tensor,
         f_var: Tensor,
-        n_samples: int,
+        n_samples: Count,
         diagonal_output: bool = False,
         generator: torch.Generator | None = None,
     ) -> Tensor:
@@ -417,7 +438,7 @@ class BaseLaplace:
         self,
         x: Inputs,
         pred_type: PredType | str = PredType.GLM,
-        n_samples: int = 100,
+        n_samples: Count = 100,
         diagonal_output: bool = False,
         generator: torch.Generator | None = None,
     ) -> Tensor:
@@ -428,7 +449,7 @@ class BaseLaplace:
         self,
         x: Inputs,
         pred_type: PredType | str = PredType.GLM,
-        n_samples: int = 100,
+        n_samples: Count = 100,
         diagonal_output: bool = False,
         generator: torch.Generator | None = None,
     ) -> Tensor:
@@ -460,18 +481,6 @@ class BaseLaplace:
             raise OptionError(
                 f"generator must be a torch.Generator on {self._device}.", "BAD_OPTION", {"option": "generator"}
             )
-
-
-def _likelihood(word: Likelihood | str) -> str:
-    try:
-        return Likelihood(word).value
-    except ValueError:
-        words = ", ".join(repr(each.value) for each in Likelihood)
-        raise OptionError(
-            f"likelihood must be one of {words}; got {word!r}. (polylaplace.Laplace has further ones.)",
-            "BAD_OPTION",
-            {"option": "likelihood"},
-        ) from None
 
 
 def _checked_backend(backend: type[CurvatureInterface], subset: bool) -> type[CurvatureInterface]:

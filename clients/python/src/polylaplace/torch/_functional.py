@@ -13,8 +13,10 @@ from torch.nn.utils import parameters_to_vector
 from torch.utils.data import DataLoader
 
 from .._exceptions import LaplaceWarning, NumericalError, OptionError, ShapeError
-from ._base import Inputs
+from ._kinds import Count, Inputs, as_batch
+from ._levels import user_level
 from ._outputs_posterior import BaseFunctionalLaplace
+from ._parametric import demand_entries
 from .curvature import AsdlGGN, BackPackGGN, CurvatureInterface, CurvlinopsGGN
 from .utils.enums import Likelihood, PriorStructure
 from .utils.utils import SoDSampler
@@ -60,7 +62,7 @@ class FunctionalLaplace(BaseFunctionalLaplace):
         self,
         model: nn.Module,
         likelihood: Likelihood | str,
-        n_subset: int,
+        n_subset: Count,
         sigma_noise: float | Tensor = 1.0,
         prior_precision: float | Tensor = 1.0,
         prior_mean: float | Tensor = 0.0,
@@ -142,6 +144,12 @@ class FunctionalLaplace(BaseFunctionalLaplace):
             ShapeError: when targets do not have the outputs' number of axes.
         """
         del progress_bar
+        if not hasattr(train_loader, "dataset"):
+            raise OptionError(
+                f"A Gaussian process draws rows from the data set of a DataLoader; got {type(train_loader).__name__}.",
+                "BAD_OPTION",
+                {"option": "train_loader"},
+            )
         examples = len(train_loader.dataset)
         if not 0 < self.n_subset <= examples:
             raise OptionError(
@@ -177,17 +185,15 @@ class FunctionalLaplace(BaseFunctionalLaplace):
 
     def _rows(self, loader: Any) -> Iterator[tuple[Inputs, Tensor]]:
         for batch in loader:
-            if isinstance(batch, Mapping):
-                if self._backend_cls is BackPackGGN:
-                    raise OptionError(
-                        "BackPackGGN, the default here, stands for a library that takes no mappings: give "
-                        "backend=AsdlGGN or backend=CurvlinopsGGN.",
-                        "BAD_COMBINATION",
-                        {"option": "backend"},
-                    )
-                yield batch, batch[self.dict_key_y].to(self._device)
-            else:
-                yield batch[0].to(self._device), batch[1].to(self._device)
+            X, y = as_batch(batch, self.dict_key_y)
+            if isinstance(batch, Mapping) and self._backend_cls is BackPackGGN:
+                raise OptionError(
+                    "BackPackGGN, the default here, stands for a library that takes no mappings: give "
+                    "backend=AsdlGGN or backend=CurvlinopsGGN.",
+                    "BAD_COMBINATION",
+                    {"option": "backend"},
+                )
+            yield self._moved(X), y.to(self._device)
 
     def _check_targets(self, f: Tensor, y: Tensor) -> None:
         if self.likelihood == Likelihood.REGRESSION and y.ndim != f.ndim:
@@ -203,7 +209,7 @@ class FunctionalLaplace(BaseFunctionalLaplace):
                 "independent_outputs=True leaves out what the outputs of a regression tell of each other: variances "
                 "are too large.",
                 LaplaceWarning,
-                stacklevel=3,
+                stacklevel=user_level(),
             )
 
     def _root(self, f: Tensor) -> Tensor:
@@ -417,6 +423,7 @@ class FunctionalLaplace(BaseFunctionalLaplace):
         Raises:
             OptionError: when it is of another kind, likelihood or number of parameters.
         """
+        demand_entries(state_dict, (*_STATE, "cls_name"))
         pairs = {
             "cls_name": (type(self).__name__, state_dict["cls_name"]),
             "number of parameters": (self.n_params, len(state_dict["mean"])),

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from .._exceptions import OptionError
+from ._kinds import Count
 from ._parametric import ParametricLaplace
 from .curvature import CurvatureInterface
 from .utils.enums import Likelihood
@@ -31,7 +34,7 @@ class LowRankLaplace(ParametricLaplace):
 
     def __init__(
         self,
-        model: Any,
+        model: nn.Module,
         likelihood: Likelihood | str,
         backend: type[CurvatureInterface] | None = None,
         sigma_noise: float | Tensor = 1,
@@ -41,7 +44,7 @@ class LowRankLaplace(ParametricLaplace):
         enable_backprop: bool = False,
         dict_key_x: str = "input_ids",
         dict_key_y: str = "labels",
-        backend_kwargs: dict[str, Any] | None = None,
+        backend_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         kwargs = dict(backend_kwargs or {})
         self.low_rank: int | None = kwargs.pop("low_rank", None)
@@ -62,7 +65,7 @@ class LowRankLaplace(ParametricLaplace):
     def _init_H(self) -> None:
         self.H = None
 
-    def fit(self, train_loader: Any, override: bool = True, progress_bar: bool = False) -> None:
+    def fit(self, train_loader: DataLoader, override: bool = True, progress_bar: bool = False) -> None:
         """Fits the posterior to the batches of a loader.
 
         Raises:
@@ -126,7 +129,7 @@ class LowRankLaplace(ParametricLaplace):
         prior = (Js / self.prior_precision_diag) @ Js.transpose(1, 2)
         return prior - half @ self.Kinv @ half.transpose(1, 2)
 
-    def sample(self, n_samples: int = 100, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, n_samples: Count = 100, generator: torch.Generator | None = None) -> Tensor:
         """Draws of the parameters, (n_samples, P).
 
         With Q s Q' the part of P0^-1/2 H P0^-1/2 that is not zero, P^-1 is P0^-1/2 (I - Q (1 - 1/(1+s)) Q') P0^-1/2.

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, RandomSampler, SequentialSampler, Subset, SubsetRandomSampler
 
 from .._exceptions import NumericalError, OptionError, ShapeError
-from ._base import Inputs, _steps
+from ._base import _steps
+from ._kinds import Count, Inputs
 from ._outputs_posterior import BaseFunctionalLaplace, NotThereError
 from .curvature import CurvatureInterface
 from .utils.enums import Likelihood, LinkApprox, PredType, PriorStructure, TuningMethod
@@ -315,7 +316,7 @@ class ELLA(BaseFunctionalLaplace):
         log_prior_prec_max: float = 4,
         grid_size: int = 100,
         link_approx: LinkApprox | str = LinkApprox.PROBIT,
-        n_samples: int = 100,
+        n_samples: Count = 100,
         verbose: bool = False,
         progress_bar: bool = False,
     ) -> None:

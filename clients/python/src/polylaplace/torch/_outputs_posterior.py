@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from .._exceptions import OptionError, StateError
-from ._base import BaseLaplace, Inputs
+from ._base import BaseLaplace
+from ._kinds import Count, Inputs
 from .utils.enums import Likelihood, LinkApprox, PredType
 from .utils.utils import normal_samples
 
@@ -24,9 +25,6 @@ class BaseFunctionalLaplace(BaseLaplace):
         if not self._fitted:
             raise StateError("The posterior has not been fitted yet: call fit first.", "NOT_FITTED")
 
-    def _moved(self, X: Inputs) -> Inputs:
-        return X.to(self._device) if isinstance(X, Tensor) else X
-
     def predictive_moments(self, x: Inputs, *, joint: bool = False) -> tuple[Tensor, Tensor]:
         """Means (n, C) and covariances (n, C, C) of the outputs without noise; joint: (n C,) and (n C, n C)."""
         self._check_fitted()
@@ -38,7 +36,7 @@ class BaseFunctionalLaplace(BaseLaplace):
         pred_type: PredType | str = PredType.GP,
         joint: bool = False,
         link_approx: LinkApprox | str = LinkApprox.PROBIT,
-        n_samples: int = 100,
+        n_samples: Count = 100,
         diagonal_output: bool = False,
         generator: torch.Generator | None = None,
         fitting: bool = False,
@@ -54,7 +52,7 @@ class BaseFunctionalLaplace(BaseLaplace):
         self,
         x: Inputs,
         pred_type: PredType | str = PredType.GLM,
-        n_samples: int = 100,
+        n_samples: Count = 100,
         diagonal_output: bool = False,
         generator: torch.Generator | None = None,
         joint: bool = False,
@@ -91,7 +89,7 @@ class BaseFunctionalLaplace(BaseLaplace):
         self,
         x: Inputs,
         pred_type: PredType | str = PredType.GLM,
-        n_samples: int = 100,
+        n_samples: Count = 100,
         diagonal_output: bool = False,
         generator: torch.Generator | None = None,
         fitting: bool = False,

@@ -13,8 +13,10 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 from torch.utils.data import DataLoader
 
-from .._exceptions import LaplaceWarning, OptionError, ShapeError
-from ._base import BaseLaplace, Inputs
+from .._exceptions import DataError, LaplaceWarning, OptionError, ShapeError
+from ._base import BaseLaplace
+from ._kinds import Count, Inputs, as_batch, demand_finite
+from ._levels import user_level
 from ._predictor import Predictor
 from .curvature import CurvatureInterface
 from .utils.enums import Likelihood, LinkApprox, PredType
@@ -78,7 +80,9 @@ class ParametricLaplace(BaseLaplace):
             ShapeError: when targets do not have the outputs' number of axes.
         """
         self.model.eval()
-        first = next(iter(train_loader))
+        first = next(iter(train_loader), None)
+        if first is None:
+            raise DataError("There are no batches to fit to.", "EMPTY_DATA")
         out = self._outputs_of(first)
         self._check_batch(first)
         batches = self._checked(train_loader, out)
@@ -113,9 +117,9 @@ class ParametricLaplace(BaseLaplace):
     def _outputs_of(self, batch: Any) -> Tensor:
         """The outputs for a batch, or for its first row."""
         with torch.no_grad():
+            X, _ = as_batch(batch, self.dict_key_y)
             if isinstance(batch, Mapping):
                 return self.model(batch)
-            X = batch[0]
             try:
                 return self.model(X[:1].to(self._device))
             except (TypeError, AttributeError):
@@ -141,11 +145,10 @@ class ParametricLaplace(BaseLaplace):
     def _checked(self, loader: Any, out: Tensor) -> Iterator[tuple[Any, Tensor]]:
         """Inputs and labels of each batch, on the network's device."""
         for batch in loader:
-            if isinstance(batch, Mapping):
-                X, y = batch, batch[self.dict_key_y].to(self._device)
-            else:
-                X, y = batch[0], batch[1].to(self._device)
-                X = X.to(self._device) if hasattr(X, "to") else X
+            X, y = as_batch(batch, self.dict_key_y)
+            y = y.to(self._device)
+            if not isinstance(batch, Mapping) and hasattr(X, "to"):
+                X = X.to(self._device)
             if self.likelihood == Likelihood.REGRESSION and y.ndim != out.ndim:
                 raise ShapeError(
                     f"The network's outputs have {out.ndim} axes, the targets {y.ndim}. One column of targets is "
@@ -214,6 +217,8 @@ class ParametricLaplace(BaseLaplace):
 
     def log_prob(self, value: Tensor, normalized: bool = True) -> Tensor:
         """Log density of parameters (P,), with or without the constant."""
+        if value.shape[-1:] != (self._width(),):
+            raise ShapeError(f"The value has shape {tuple(value.shape)}; there are {self._width()} parameters.")
         square = -self.square_norm(value) / 2
         if not normalized:
             return square
@@ -225,6 +230,7 @@ class ParametricLaplace(BaseLaplace):
 
     def functional_covariance(self, Js: Tensor) -> Tensor:
         """The covariance (n C, n C) of all outputs with Jacobians (n, C, P)."""
+        self._check_jacobians(Js)
         return self.functional_variance(Js.flatten(0, 1)[None])[0]
 
     def _check_jacobians(self, Js: object) -> None:
@@ -234,11 +240,11 @@ class ParametricLaplace(BaseLaplace):
                 f"Jacobians must be a tensor (n, C, {self._width()}) on {self._device}; got {found}.", "SHAPE_MISMATCH"
             )
 
-    def sample(self, n_samples: int = 100, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, n_samples: Count = 100, generator: torch.Generator | None = None) -> Tensor:
         """Draws of the parameters, (n_samples, P)."""
         raise NotImplementedError
 
-    def _noise(self, n_samples: int, generator: torch.Generator | None) -> Tensor:
+    def _noise(self, n_samples: Count, generator: torch.Generator | None) -> Tensor:
         """Standard normal numbers, a row for each draw."""
         return torch.randn(n_samples, self._width(), device=self._device, dtype=self._dtype, generator=generator)
 
@@ -250,7 +256,7 @@ class ParametricLaplace(BaseLaplace):
         pred_type: PredType | str = PredType.GLM,
         joint: bool = False,
         link_approx: LinkApprox | str = LinkApprox.PROBIT,
-        n_samples: int = 100,
+        n_samples: Count = 100,
         diagonal_output: bool = False,
         generator: torch.Generator | None = None,
         fitting: bool = False,
@@ -290,7 +296,7 @@ class ParametricLaplace(BaseLaplace):
         self,
         x: Inputs,
         pred_type: PredType | str = PredType.GLM,
-        n_samples: int = 100,
+        n_samples: Count = 100,
         diagonal_output: bool = False,
         generator: torch.Generator | None = None,
     ) -> Tensor:
@@ -319,11 +325,8 @@ class ParametricLaplace(BaseLaplace):
     def _jacobians(self, X: Inputs) -> tuple[Tensor, Tensor]:
         return self.backend.jacobians(self._moved(X), enable_backprop=self.enable_backprop)
 
-    def _moved(self, X: Inputs) -> Inputs:
-        return X.to(self._device) if isinstance(X, Tensor) else X
-
     def _nn_outputs(
-        self, X: Inputs, n_samples: int, generator: torch.Generator | None = None, **model_kwargs: Any
+        self, X: Inputs, n_samples: Count, generator: torch.Generator | None = None, **model_kwargs: Any
     ) -> Iterator[Tensor]:
         """The network's outputs for draws of its weights. The network itself keeps its own."""
         X = self._moved(X)
@@ -363,6 +366,7 @@ class ParametricLaplace(BaseLaplace):
         self._curvature_changed()
 
     def _check_state(self, state: Mapping[str, Any]) -> None:
+        demand_entries(state, (*_STATE, "cls_name"))
         own = {
             "cls_name": (type(self).__name__, state["cls_name"]),
             "number of parameters": (self.n_params, len(state["mean"])),
@@ -380,7 +384,7 @@ class ParametricLaplace(BaseLaplace):
                 warnings.warn(
                     f"{name} is {getattr(self, name)!r} here and {state[name]!r} in the state dict, which is taken.",
                     LaplaceWarning,
-                    stacklevel=4,
+                    stacklevel=user_level(),
                 )
 
 
@@ -403,3 +407,20 @@ def _each(outputs: Callable[[Tensor], Tensor], draws: Tensor) -> Iterator[Tensor
             return
     for theta in draws:
         yield outputs(theta)
+
+
+def demand_entries(state: Mapping[str, Any], names: tuple[str, ...]) -> None:
+    """Checks that a state dict has all of its entries, and that its tensors are finite.
+
+    Raises:
+        OptionError: where one is missing, or has NaN.
+    """
+    missing = [name for name in names if name not in state]
+    if missing:
+        raise OptionError(
+            f"The state dict has no {missing[0]!r}: it must be what state_dict() of a fitted posterior gives.",
+            data={"option": "state_dict"},
+        )
+    for name in names:
+        if isinstance(state[name], Tensor):
+            demand_finite(state[name], f"state_dict[{name!r}]")

@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .._exceptions import NumericalError, OptionError
+from ._kinds import Count
 from ._parametric import ParametricLaplace
+from .curvature import CurvatureInterface
+from .utils.enums import Likelihood
 from .utils.matrix import Kron, KronDecomposed
 from .utils.utils import invsqrt_precision
 
@@ -94,7 +97,7 @@ class FullLaplace(ParametricLaplace):
         half = Js @ self.posterior_scale
         return half @ half.transpose(1, 2)
 
-    def sample(self, n_samples: int = 100, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, n_samples: Count = 100, generator: torch.Generator | None = None) -> Tensor:
         """Draws of the parameters, (n_samples, P)."""
         return self.mean + self._noise(n_samples, generator) @ self.posterior_scale.T
 
@@ -114,8 +117,8 @@ class KronLaplace(ParametricLaplace):
 
     def __init__(
         self,
-        model: Any,
-        likelihood: str,
+        model: nn.Module,
+        likelihood: Likelihood | str,
         sigma_noise: float | Tensor = 1.0,
         prior_precision: float | Tensor = 1.0,
         prior_mean: float | Tensor = 0.0,
@@ -123,7 +126,7 @@ class KronLaplace(ParametricLaplace):
         enable_backprop: bool = False,
         dict_key_x: str = "input_ids",
         dict_key_y: str = "labels",
-        backend: Any = None,
+        backend: type[CurvatureInterface] | None = None,
         damping: bool = False,
         backend_kwargs: Mapping[str, Any] | None = None,
         asdl_fisher_kwargs: Mapping[str, Any] | None = None,
@@ -223,7 +226,7 @@ class KronLaplace(ParametricLaplace):
         self._check_jacobians(Js)
         return self.posterior_precision.inv_square_form(Js)
 
-    def sample(self, n_samples: int = 100, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, n_samples: Count = 100, generator: torch.Generator | None = None) -> Tensor:
         """Draws of the parameters, (n_samples, P)."""
         return self.mean + self.posterior_precision.bmm(self._noise(n_samples, generator), exponent=-0.5)
 
@@ -276,7 +279,7 @@ class DiagLaplace(ParametricLaplace):
         self._check_jacobians(Js)
         return (Js * self.posterior_variance) @ Js.transpose(1, 2)
 
-    def sample(self, n_samples: int = 100, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, n_samples: Count = 100, generator: torch.Generator | None = None) -> Tensor:
         """Draws of the parameters, (n_samples, P)."""
         return self.mean + self._noise(n_samples, generator) * self.posterior_scale
 

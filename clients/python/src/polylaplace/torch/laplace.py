@@ -1,9 +1,13 @@
+# mypy: disable-error-code="import-not-found"
 """The posterior of a subset of the weights with a structure, by words."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from torch import nn
+
+from .._arguments import checked
 from .._exceptions import OptionError
 from ._base import BaseLaplace
 from ._nystroem import ELLA
@@ -12,8 +16,9 @@ from .utils.enums import FunctionalApproximation, HessianStructure, Likelihood, 
 __all__ = ["Laplace"]
 
 
+@checked
 def Laplace(
-    model: Any,
+    model: nn.Module,
     likelihood: Likelihood | str,
     subset_of_weights: SubsetOfWeights | str = SubsetOfWeights.LAST_LAYER,
     hessian_structure: HessianStructure | str = HessianStructure.KRON,

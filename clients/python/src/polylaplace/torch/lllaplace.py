@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from .._exceptions import OptionError, ShapeError
-from ._base import Inputs
 from ._functional import FunctionalLaplace
+from ._kinds import Count, Inputs
 from ._parametric import ParametricLaplace
 from ._structures import DiagLaplace, FullLaplace, KronLaplace
 from .curvature import BackPackGGN, CurvatureInterface
@@ -138,7 +138,7 @@ class LLLaplace(ParametricLaplace):
         return weights, None if bias is None else values[weight.numel() :]
 
     def _nn_outputs(
-        self, X: Inputs, n_samples: int, generator: torch.Generator | None = None, **model_kwargs: Any
+        self, X: Inputs, n_samples: Count, generator: torch.Generator | None = None, **model_kwargs: Any
     ) -> Iterator[Tensor]:
         """The outputs for draws of the last layer, for which the layers before it run once."""
         X = self._moved(X)
@@ -269,7 +269,7 @@ class FunctionalLLLaplace(FunctionalLaplace):
         self,
         model: nn.Module,
         likelihood: Likelihood | str,
-        n_subset: int,
+        n_subset: Count,
         sigma_noise: float | Tensor = 1.0,
         prior_precision: float | Tensor = 1.0,
         prior_mean: float | Tensor = 0.0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +15,11 @@ from torch import Tensor, nn
 from torch.optim import Adam
 from torch.utils.data import DataLoader
 
+from .._arguments import checked
 from .._exceptions import LaplaceWarning, OptionError
 from ._base import _steps
+from ._kinds import Count, as_batch, demand_positive
+from ._levels import user_level
 from .curvature import AsdlGGN, CurvatureInterface
 from .laplace import Laplace
 from .utils.enums import HessianStructure, Likelihood, PriorStructure
@@ -25,22 +28,23 @@ from .utils.utils import expand_prior_precision, fix_prior_prec_structure
 __all__ = ["marglik_training"]
 
 
+@checked
 def marglik_training(
     model: nn.Module,
     train_loader: DataLoader,
     likelihood: Likelihood | str = Likelihood.CLASSIFICATION,
     hessian_structure: HessianStructure | str = HessianStructure.KRON,
     backend: type[CurvatureInterface] = AsdlGGN,
-    optimizer_cls: Any = Adam,
-    optimizer_kwargs: dict[str, Any] | None = None,
-    scheduler_cls: Any = None,
-    scheduler_kwargs: dict[str, Any] | None = None,
-    n_epochs: int = 300,
+    optimizer_cls: Callable[..., Any] = Adam,
+    optimizer_kwargs: Mapping[str, Any] | None = None,
+    scheduler_cls: Callable[..., Any] | None = None,
+    scheduler_kwargs: Mapping[str, Any] | None = None,
+    n_epochs: Count = 300,
     lr_hyp: float = 1e-1,
     prior_structure: PriorStructure | str = PriorStructure.LAYERWISE,
     n_epochs_burnin: int = 0,
-    n_hypersteps: int = 10,
-    marglik_frequency: int = 1,
+    n_hypersteps: Count = 10,
+    marglik_frequency: Count = 1,
     prior_prec_init: float = 1.0,
     sigma_noise_init: float = 1.0,
     temperature: float = 1.0,
@@ -65,12 +69,16 @@ def marglik_training(
             "BAD_OPTION",
             {"option": "likelihood"},
         )
+    settings = {"lr_hyp": lr_hyp, "temperature": temperature}
+    settings |= {"prior_prec_init": prior_prec_init, "sigma_noise_init": sigma_noise_init}
+    for name, value in settings.items():
+        demand_positive(value, name)
     options = dict(optimizer_kwargs or {})
     if options.get("weight_decay"):
         warnings.warn(
             "The prior precision is the weight decay, and is found here: optimizer_kwargs' weight_decay is set to 0.",
             LaplaceWarning,
-            stacklevel=2,
+            stacklevel=user_level(),
         )
         options["weight_decay"] = 0.0
     regression = likelihood == Likelihood.REGRESSION
@@ -199,7 +207,5 @@ class _Training:
     def _batches(self) -> Iterator[tuple[Any, Tensor]]:
         device = next(self.model.parameters()).device
         for batch in self.loader:
-            if isinstance(batch, Mapping):
-                yield batch, batch[self.label_key].to(device)
-            else:
-                yield batch[0].to(device), batch[1].to(device)
+            X, y = as_batch(batch, self.label_key)
+            yield X.to(device) if isinstance(X, Tensor) else X, y.to(device)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .._exceptions import OptionError
+from ._kinds import Count
 from ._parametric import ParametricLaplace
 from ._structures import DiagLaplace, FullLaplace
 from .curvature import CurvatureInterface, EFInterface, GGNInterface
@@ -108,7 +109,7 @@ class SubnetLaplace(ParametricLaplace):
         whole[:, self._indices] = subnet_samples
         return whole
 
-    def sample(self, n_samples: int = 100, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, n_samples: Count = 100, generator: torch.Generator | None = None) -> Tensor:
         """Draws of all parameters, (n_samples, P), of which the subnetwork's vary."""
         scale: Tensor = self.posterior_scale  # type: ignore[attr-defined]
         noise = self._noise(n_samples, generator)

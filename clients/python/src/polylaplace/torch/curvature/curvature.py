@@ -9,7 +9,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ..._arguments import CheckedArguments
 from ..._exceptions import OptionError
+from .._kinds import Count, Inputs
 from .._summed import Summed, summed
 from ..utils.enums import Likelihood
 from ..utils.matrix import Kron
@@ -17,7 +19,7 @@ from ..utils.matrix import Kron
 __all__ = ["CurvatureInterface", "EFInterface", "GGNInterface", "HessianInterface"]
 
 
-class CurvatureInterface:
+class CurvatureInterface(CheckedArguments):
     """What a posterior asks of a module; curvature is summed by the core, Jacobians and gradients are torch's own.
 
     A subclass of yours that has `full`, `kron` or `diag` of its own is asked for each batch, as in laplace-torch.
@@ -84,7 +86,7 @@ class CurvatureInterface:
         """The module's buffers, by name."""
         return dict(self.model.named_buffers())
 
-    def jacobians(self, x: Tensor | Mapping[str, Any], enable_backprop: bool = False) -> tuple[Tensor, Tensor]:
+    def jacobians(self, x: Inputs, enable_backprop: bool = False) -> tuple[Tensor, Tensor]:
         """Jacobians (n, C, P) of the outputs with respect to the parameters, and the outputs (n, C).
 
         Args:
@@ -129,9 +131,7 @@ class CurvatureInterface:
 
     functorch_jacobians = jacobians
 
-    def last_layer_jacobians(
-        self, x: Tensor | Mapping[str, Any], enable_backprop: bool = False
-    ) -> tuple[Tensor, Tensor]:
+    def last_layer_jacobians(self, x: Inputs, enable_backprop: bool = False) -> tuple[Tensor, Tensor]:
         """Jacobians (n, C, P) with respect to the last layer's parameters, and the outputs (n, C)."""
         f, features = self.model.answering_features(x)
         n, C = len(features), f.shape[-1]
@@ -141,7 +141,7 @@ class CurvatureInterface:
             J = torch.cat([J, identity], dim=2)
         return self._detached(J, f, enable_backprop)
 
-    def gradients(self, x: Tensor | Mapping[str, Any], y: Tensor) -> tuple[Tensor, Tensor]:
+    def gradients(self, x: Inputs, y: Tensor) -> tuple[Tensor, Tensor]:
         """Gradients (n, P) of the loss of each example, and the sum of the losses, both without `factor`."""
         buffers = self.buffers_dict
 
@@ -161,11 +161,11 @@ class CurvatureInterface:
     def _detached(self, J: Tensor, f: Tensor, enable_backprop: bool) -> tuple[Tensor, Tensor]:
         return (J, f) if enable_backprop else (J.detach(), f.detach())
 
-    def full(self, x: Any, y: Tensor, **kwargs: Any) -> tuple[Tensor, Tensor]:
+    def full(self, x: Inputs, y: Tensor, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """The loss of a batch and its curvature, (P, P)."""
         return self._of_batch("full", x, y, kwargs)
 
-    def kron(self, x: Any, y: Tensor, N: int, **kwargs: Any) -> tuple[Tensor, Kron]:
+    def kron(self, x: Inputs, y: Tensor, N: Count, **kwargs: Any) -> tuple[Tensor, Kron]:
         """The loss of a batch of N examples and its share of the Kronecker factors."""
         loss, H = self._of_batch("kron", x, y, kwargs)
         for factors in H.kfacs:
@@ -173,7 +173,7 @@ class CurvatureInterface:
                 factors[1] = factors[1] * (len(y) / N)
         return loss, H
 
-    def diag(self, x: Any, y: Tensor, **kwargs: Any) -> tuple[Tensor, Tensor]:
+    def diag(self, x: Inputs, y: Tensor, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """The loss of a batch and the diagonal of its curvature, (P,)."""
         return self._of_batch("diag", x, y, kwargs)
 
@@ -204,7 +204,7 @@ class GGNInterface(CurvatureInterface):
         dict_key_x: str = "input_ids",
         dict_key_y: str = "labels",
         stochastic: bool = False,
-        num_samples: int = 1,
+        num_samples: Count = 1,
     ) -> None:
         super().__init__(model, likelihood, last_layer, subnetwork_indices, dict_key_x, dict_key_y)
         self.stochastic = stochastic

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from .._kinds import allow_words
+
 
 class SubsetOfWeights(StrEnum):
     """Which weights are uncertain."""
@@ -69,3 +71,6 @@ class PriorStructure(StrEnum):
     SCALAR = "scalar"
     DIAG = "diag"
     LAYERWISE = "layerwise"
+
+
+allow_words(SubsetOfWeights, HessianStructure, Likelihood, PredType, LinkApprox, TuningMethod, PriorStructure)

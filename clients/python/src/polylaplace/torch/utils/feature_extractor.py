@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..._exceptions import ShapeError
+from ..._arguments import CheckedArguments
+from ..._exceptions import OptionError, ShapeError
+from .._kinds import Inputs, allow_words
 
 __all__ = ["FeatureExtractor", "FeatureReduction"]
 
@@ -23,7 +24,17 @@ class FeatureReduction(StrEnum):
     AVERAGE = "average"
 
 
-class FeatureExtractor(nn.Module):
+allow_words(FeatureReduction)
+
+
+class UnknownNameError(OptionError, KeyError):
+    """A name that the network does not have: laplace-torch raises a KeyError."""
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class FeatureExtractor(CheckedArguments, nn.Module):
     """A network that also gives the inputs of its last layer.
 
     Args:
@@ -33,8 +44,7 @@ class FeatureExtractor(nn.Module):
         feature_reduction: 'pick_first', 'pick_last' or 'average' over all axes between the first and the last.
 
     Raises:
-        ValueError: for another word of reduction, or a last layer that is not linear.
-        KeyError: when no module has the name.
+        OptionError: for another word of reduction, a name that no module has, or a last layer that is not linear.
     """
 
     def __init__(
@@ -45,9 +55,6 @@ class FeatureExtractor(nn.Module):
         feature_reduction: FeatureReduction | str | None = None,
     ) -> None:
         super().__init__()
-        words = [each.value for each in FeatureReduction]
-        if feature_reduction is not None and feature_reduction not in words:
-            raise ValueError(f"feature_reduction must be one of {words}, or None; got {feature_reduction!r}.")
         self.model = model
         self.enable_backprop = enable_backprop
         self.feature_reduction = None if feature_reduction is None else FeatureReduction(feature_reduction)
@@ -56,16 +63,16 @@ class FeatureExtractor(nn.Module):
         if last_layer_name is not None:
             self.set_last_layer(last_layer_name)
 
-    def forward(self, x: Tensor | Mapping[str, Any]) -> Tensor:
+    def forward(self, x: Inputs) -> Tensor:
         """The network's outputs."""
         return self.find_last_layer(x) if self.last_layer is None else self.model(x)
 
-    def forward_with_features(self, x: Tensor | Mapping[str, Any], **model_kwargs: Any) -> tuple[Tensor, Tensor]:
+    def forward_with_features(self, x: Inputs, **model_kwargs: Any) -> tuple[Tensor, Tensor]:
         """The network's outputs, and the inputs of its last layer, reduced."""
         out, features = self._run(x, **model_kwargs)
         return out, self._reduced(features)
 
-    def answering_features(self, x: Tensor | Mapping[str, Any], **model_kwargs: Any) -> tuple[Tensor, Tensor]:
+    def answering_features(self, x: Inputs, **model_kwargs: Any) -> tuple[Tensor, Tensor]:
         """The network's outputs, and the inputs of the last layer of which it makes them.
 
         Of a layer that is applied at every position they are those of the position that answers (the last token before
@@ -92,7 +99,7 @@ class FeatureExtractor(nn.Module):
             "SHAPE_MISMATCH",
         )
 
-    def _run(self, x: Tensor | Mapping[str, Any], **model_kwargs: Any) -> tuple[Tensor, Tensor]:
+    def _run(self, x: Inputs, **model_kwargs: Any) -> tuple[Tensor, Tensor]:
         """Outputs, and the inputs of the last layer as they are."""
         if self.last_layer is None:
             self.find_last_layer(x)
@@ -115,26 +122,29 @@ class FeatureExtractor(nn.Module):
 
     def set_last_layer(self, last_layer_name: str) -> None:
         """Takes the module of a name for the last layer."""
-        layer = dict(self.model.named_modules())[last_layer_name]
+        layer = dict(self.model.named_modules()).get(last_layer_name)
         if not isinstance(layer, nn.Linear):
-            raise ValueError(
-                f"The last layer must be linear; {last_layer_name!r} is a {type(layer).__name__}. Name a nn.Linear "
-                "with last_layer_name=."
+            found = "there is none of this name" if layer is None else f"that is a {type(layer).__name__}"
+            raise UnknownNameError(
+                f"The last layer must be linear, and {found}: {last_layer_name!r}. Name a nn.Linear with "
+                "last_layer_name=.",
+                "BAD_OPTION",
+                {"option": "last_layer_name"},
             )
         self._last_layer_name = last_layer_name
         self.last_layer = layer
 
-    def find_last_layer(self, x: Tensor | Mapping[str, Any]) -> Tensor:
+    def find_last_layer(self, x: Inputs) -> Tensor:
         """Runs the network to find its last layer.
 
         Raises:
-            ValueError: when the last layer is known, or the network is a single module.
+            OptionError: when the last layer is known, or the network is a single module.
         """
         if self.last_layer is not None:
-            raise ValueError(f"The last layer is known: {self._last_layer_name!r}.")
+            raise OptionError(f"The last layer is known: {self._last_layer_name!r}.", "BAD_OPTION")
         modules = dict(self.model.named_modules())
         if len(modules) <= 2:
-            raise ValueError("The network is a single module, and has no layers before its last one.")
+            raise OptionError("The network is a single module, and has no layers before its last one.", "BAD_OPTION")
         leaves = {name: module for name, module in modules.items() if not list(module.children())}
         order: list[str] = []
         hooks = [

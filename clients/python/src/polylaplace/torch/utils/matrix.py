@@ -9,6 +9,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from ..._arguments import CheckedArguments
+from ..._exceptions import OptionError, ShapeError
+from .._kinds import demand_finite
 from .utils import _is_valid_scalar, block_diag, kron, symeig
 
 __all__ = ["Kron", "KronDecomposed"]
@@ -17,20 +20,25 @@ __all__ = ["Kron", "KronDecomposed"]
 Factors = Sequence[Tensor]
 
 
-class Kron:
+class Kron(CheckedArguments):
     """A block-diagonal matrix with a block for each tensor of parameters: `[B]`, or `[B, A]` for B ⊗ A."""
 
     def __init__(self, kfacs: Sequence[Factors]) -> None:
-        self.kfacs = kfacs
+        self.kfacs = _blocks(kfacs, "kfacs")
 
     @classmethod
-    def init_from_model(cls, model: nn.Module | Iterable[Tensor], device: Any, dtype: Any) -> Self:
+    def init_from_model(
+        cls, model: nn.Module | Iterable[Tensor], device: torch.device | str, dtype: torch.dtype
+    ) -> Self:
         """Zeros of the shapes that belong to the parameters of a module.
 
         Raises:
-            ValueError: when a tensor has no such shape.
+            OptionError: when a tensor has no such shape.
         """
-        parameters = model.parameters() if isinstance(model, nn.Module) else model
+        given = model.parameters() if isinstance(model, nn.Module) else model
+        parameters = list(given) if isinstance(given, Iterable) else []
+        if not parameters or not all(map(torch.is_tensor, parameters)):
+            raise OptionError("model must be a torch.nn.Module or its parameters.", data={"option": "model"})
 
         def zeros(size: int) -> Tensor:
             return torch.zeros(size, size, device=device, dtype=dtype)
@@ -38,7 +46,7 @@ class Kron:
         blocks: list[Factors] = []
         for parameter in parameters:
             if parameter.ndim == 0:
-                raise ValueError("A scalar parameter has no Kronecker factors: use 'full' or 'diag'.")
+                raise OptionError("A scalar parameter has no Kronecker factors: use 'full' or 'diag'.")
             rows, *rest = parameter.shape
             columns = parameter.numel() // max(rows, 1)
             blocks.append([zeros(rows), zeros(columns)] if rest else [zeros(rows)])
@@ -46,7 +54,7 @@ class Kron:
 
     def __add__(self, other: object) -> Kron:
         if not isinstance(other, Kron):
-            raise ValueError(f"A Kron is added to a Kron; got {type(other).__name__}.")
+            raise OptionError(f"A Kron is added to a Kron; got {type(other).__name__}.")
         pairs = zip(self.kfacs, other.kfacs, strict=True)
         return Kron([[a + b for a, b in zip(mine, others, strict=True)] for mine, others in pairs])
 
@@ -74,10 +82,10 @@ class Kron:
         """W times the matrix, for W (P,), (n, P) or (n, C, P).
 
         Raises:
-            ValueError: for an exponent other than 1, which needs `decompose`.
+            OptionError: for an exponent other than 1, which needs `decompose`.
         """
         if exponent != 1:
-            raise ValueError("A power of the matrix needs its eigenvalues: decompose() first.")
+            raise OptionError("A power of the matrix needs its eigenvalues: decompose() first.")
 
         def product(factors: Factors, part: Tensor) -> Tensor:
             return _times(part, [factor if factor.ndim > 1 else factor.diag() for factor in factors])
@@ -103,7 +111,7 @@ class Kron:
         return block_diag([_product([f if f.ndim > 1 else f.diag() for f in factors]) for factors in self.kfacs])
 
 
-class KronDecomposed:
+class KronDecomposed(CheckedArguments):
     """A Kronecker-factored matrix by the eigenvectors and eigenvalues of its factors, plus a number on each block.
 
     With `damping` the square root of that number is added to the eigenvalues of each factor, instead of the number
@@ -117,8 +125,8 @@ class KronDecomposed:
         deltas: Tensor | None = None,
         damping: bool = False,
     ) -> None:
-        self.eigenvectors = eigenvectors
-        self.eigenvalues = eigenvalues
+        self.eigenvectors = _blocks(eigenvectors, "eigenvectors")
+        self.eigenvalues = _blocks(eigenvalues, "eigenvalues")
         like = eigenvectors[0][0]
         if deltas is not None:
             self._check_deltas(deltas)
@@ -127,9 +135,9 @@ class KronDecomposed:
 
     def _check_deltas(self, deltas: object) -> None:
         if not isinstance(deltas, Tensor):
-            raise ValueError(f"What is added must be a tensor; got {type(deltas).__name__}.")
+            raise OptionError(f"What is added must be a tensor; got {type(deltas).__name__}.")
         if deltas.ndim > 1 or (deltas.ndim == 1 and len(deltas) not in (1, len(self))):
-            raise ValueError(f"What is added must be a scalar, or one number for each of {len(self)} blocks.")
+            raise OptionError(f"What is added must be a scalar, or one number for each of {len(self)} blocks.")
 
     def detach(self) -> KronDecomposed:
         """The same without the history of what was added."""
@@ -198,10 +206,26 @@ class KronDecomposed:
         return block_diag(blocks)
 
 
+def _blocks(blocks: Any, name: str) -> Any:
+    """Blocks of one or two tensors each.
+
+    Raises:
+        OptionError: for anything else.
+    """
+    good = (
+        isinstance(blocks, (list, tuple))
+        and bool(blocks)
+        and all(isinstance(factors, (list, tuple)) for factors in blocks)
+    )
+    if not good or not all(len(factors) in (1, 2) and all(map(torch.is_tensor, factors)) for factors in blocks):
+        raise OptionError(f"{name} must be a list of blocks, of one or two tensors each.", data={"option": name})
+    return blocks
+
+
 def _share(scalar: float | Tensor, factors: Factors) -> Any:
     if not _is_valid_scalar(scalar):
-        raise ValueError("A Kronecker-factored matrix can be multiplied by a scalar only.")
-    return scalar ** (1 / len(factors))
+        raise OptionError("A Kronecker-factored matrix can be multiplied by a scalar only.")
+    return demand_finite(scalar, "scalar") ** (1 / len(factors))
 
 
 def _decomposed(factor: Tensor) -> tuple[Tensor, Tensor]:
@@ -233,10 +257,10 @@ def _by_blocks(
     W: Tensor, sizes: list[list[int]], blocks: Sequence[Any], product: Callable[[Any, Tensor], Tensor]
 ) -> Tensor:
     """The rows of W (..., P), in which each block has its columns, through a product by block."""
-    if W.ndim not in (1, 2, 3):
-        raise ValueError(f"W must be (P,), (n, P) or (n, C, P); got {tuple(W.shape)}.")
-    rows = W.reshape(-1, W.shape[-1])
     lengths = [torch.Size(size).numel() for size in sizes]
+    if W.ndim not in (1, 2, 3) or W.shape[-1] != sum(lengths):
+        raise ShapeError(f"W must be (P,), (n, P) or (n, C, P) with P = {sum(lengths)}; got {tuple(W.shape)}.")
+    rows = W.reshape(-1, W.shape[-1])
     parts = rows.split(lengths, dim=1)
     done = [
         product(block, part.reshape(-1, *size)).reshape(len(rows), -1)

@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..._arguments import CheckedArguments
+from ..._exceptions import OptionError, ShapeError
+
 __all__ = ["RunningNLLMetric"]
 
 
@@ -17,7 +20,16 @@ def is_metric(loss: object) -> bool:
     return callable(getattr(loss, "update", None)) and callable(getattr(loss, "compute", None))
 
 
-class _Running:
+def demand_loss(loss: object) -> None:
+    """Raises an OptionError for what is neither a metric nor a function."""
+    if not is_metric(loss) and not callable(loss):
+        raise OptionError(
+            f"loss must be a function or a metric (update and compute); got {type(loss).__name__}.",
+            data={"option": "loss"},
+        )
+
+
+class _Running(CheckedArguments):
     """A mean over all batches since the last reset. No torchmetrics is needed for it."""
 
     def __init__(self) -> None:
@@ -28,7 +40,7 @@ class _Running:
         self.sum: Any = torch.tensor(0.0)
         self.count: Any = torch.tensor(0.0)
 
-    def to(self, device: Any) -> Self:
+    def to(self, device: torch.device | str) -> Self:
         """The same on a device."""
         self.sum, self.count = self.sum.to(device), self.count.to(device)
         return self
@@ -54,6 +66,8 @@ class RunningNLLMetric(_Running):
 
     def update(self, probs: Tensor, targets: Tensor) -> None:
         """Adds probabilities (..., C) and classes (...)."""
+        if probs.ndim == 0 or probs.shape[:-1].numel() != targets.numel():
+            raise ShapeError(f"Probabilities are {tuple(probs.shape)}, classes {tuple(targets.shape)}.")
         rows, labels = probs.reshape(-1, probs.shape[-1]), targets.reshape(-1)
         total = F.nll_loss(rows.log(), labels, ignore_index=self.ignore_index, reduction="sum")
         self._add(total, (labels != self.ignore_index).sum())
@@ -64,4 +78,6 @@ class RunningSquaredError(_Running):
 
     def update(self, means: Tensor, targets: Tensor) -> None:
         """Adds means and targets (n, C)."""
+        if means.shape != targets.shape or means.ndim == 0:
+            raise ShapeError(f"Means are {tuple(means.shape)}, targets {tuple(targets.shape)}.")
         self._add((means - targets).square().sum(dim=0), len(targets))

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 from torch.utils.data import DataLoader
 
+from ..._arguments import CheckedArguments
+from ..._exceptions import OptionError
+from .._kinds import Count, demand_positive
 from .enums import Likelihood
 from .feature_extractor import FeatureExtractor
 from .swag import fit_diagonal_swag_var
@@ -30,7 +33,7 @@ __all__ = [
 _WHOLE = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
-class SubnetMask:
+class SubnetMask(CheckedArguments):
     """A choice of parameters: a subclass says which by `get_subnet_mask`, `select` makes it, `indices` has it."""
 
     def __init__(self, model: nn.Module) -> None:
@@ -63,13 +66,13 @@ class SubnetMask:
         """The flat indices where a mask (P,) of zeros and ones is one.
 
         Raises:
-            ValueError: for anything that is no such mask.
+            OptionError: for anything that is no such mask.
         """
         if not isinstance(subnet_mask, Tensor) or subnet_mask.dtype not in _WHOLE:
             kind = getattr(subnet_mask, "dtype", type(subnet_mask).__name__)
-            raise ValueError(f"A subnetwork's mask must be a tensor of booleans or whole numbers; got {kind}.")
+            raise OptionError(f"A subnetwork's mask must be a tensor of booleans or whole numbers; got {kind}.")
         if subnet_mask.shape != (self._n_params,) or not ((subnet_mask == 0) | (subnet_mask == 1)).all():
-            raise ValueError(
+            raise OptionError(
                 f"A subnetwork's mask has a 0 or a 1 for each of the {self._n_params} parameters, in the order of "
                 f"parameters_to_vector(model.parameters()); got shape {tuple(subnet_mask.shape)}."
             )
@@ -79,10 +82,10 @@ class SubnetMask:
         """Chooses the parameters, once.
 
         Raises:
-            ValueError: the second time.
+            OptionError: the second time.
         """
         if self._indices is not None:
-            raise ValueError("This mask has been selected already: make another one.")
+            raise OptionError("This mask has been selected already: make another one.")
         self._indices = self.convert_subnet_mask_to_indices(self.get_subnet_mask(train_loader))
         return self._indices
 
@@ -95,13 +98,13 @@ class ScoreBasedSubnetMask(SubnetMask):
     """The parameters with the largest scores.
 
     Raises:
-        ValueError: when their number is missing, or larger than that of all.
+        OptionError: when their number is missing, or larger than that of all.
     """
 
-    def __init__(self, model: nn.Module, n_params_subnet: int) -> None:
+    def __init__(self, model: nn.Module, n_params_subnet: Count) -> None:
         super().__init__(model)
-        if n_params_subnet is None or not 0 < n_params_subnet <= self._n_params:
-            raise ValueError(f"n_params_subnet must be a number from 1 to {self._n_params}; got {n_params_subnet}.")
+        if n_params_subnet > self._n_params:
+            raise OptionError(f"n_params_subnet must be a number from 1 to {self._n_params}; got {n_params_subnet}.")
         self._count = n_params_subnet
         self._param_scores: Tensor | None = None
 
@@ -119,7 +122,7 @@ class ScoreBasedSubnetMask(SubnetMask):
         if self._param_scores is None:
             self._param_scores = self.compute_param_scores(train_loader)
         if self._param_scores.shape != self.parameter_vector.shape:
-            raise ValueError(
+            raise OptionError(
                 f"There must be a score for each of {self._n_params} parameters; got {tuple(self._param_scores.shape)}."
             )
         mask = torch.zeros(self._n_params, dtype=torch.bool, device=self._device)
@@ -148,8 +151,13 @@ class LargestMagnitudeSubnetMask(ScoreBasedSubnetMask):
 class LargestVarianceDiagLaplaceSubnetMask(ScoreBasedSubnetMask):
     """The parameters of the largest marginal variance in a diagonal posterior, which `select` fits."""
 
-    def __init__(self, model: nn.Module, n_params_subnet: int, diag_laplace_model: Any) -> None:
+    def __init__(self, model: nn.Module, n_params_subnet: Count, diag_laplace_model: Any) -> None:
         super().__init__(model, n_params_subnet)
+        if not all(hasattr(diag_laplace_model, name) for name in ("fit", "posterior_variance")):
+            raise OptionError(
+                f"diag_laplace_model must be a DiagLaplace; got {type(diag_laplace_model).__name__}.",
+                data={"option": "diag_laplace_model"},
+            )
         self.diag_laplace_model = diag_laplace_model
 
     def compute_param_scores(self, train_loader: DataLoader | None) -> Tensor:
@@ -164,19 +172,19 @@ class LargestVarianceSWAGSubnetMask(ScoreBasedSubnetMask):
     def __init__(
         self,
         model: nn.Module,
-        n_params_subnet: int,
+        n_params_subnet: Count,
         likelihood: Likelihood | str = Likelihood.CLASSIFICATION,
-        swag_n_snapshots: int = 40,
-        swag_snapshot_freq: int = 1,
+        swag_n_snapshots: Count = 40,
+        swag_snapshot_freq: Count = 1,
         swag_lr: float = 0.01,
     ) -> None:
         if likelihood not in (Likelihood.CLASSIFICATION, Likelihood.REGRESSION):
-            raise ValueError(f"SWAG is there for 'classification' and 'regression'; got {likelihood!r}.")
+            raise OptionError(f"SWAG is there for 'classification' and 'regression'; got {likelihood!r}.")
         super().__init__(model, n_params_subnet)
         self.likelihood = likelihood
         self.swag_n_snapshots = swag_n_snapshots
         self.swag_snapshot_freq = swag_snapshot_freq
-        self.swag_lr = swag_lr
+        self.swag_lr = demand_positive(swag_lr, "swag_lr")
 
     def compute_param_scores(self, train_loader: DataLoader | None) -> Tensor:
         """Variances over snapshots."""
@@ -202,7 +210,7 @@ class ParamNameSubnetMask(SubnetMask):
         """The mask of these parameters.
 
         Raises:
-            ValueError: when there are no names, or one that the network does not have.
+            OptionError: when there are no names, or one that the network does not have.
         """
         del train_loader
         return _mask_of(
@@ -221,7 +229,7 @@ class ModuleNameSubnetMask(SubnetMask):
         """The mask of these modules' parameters.
 
         Raises:
-            ValueError: when there are no names, one that the network does not have, or one of a module that has
+            OptionError: when there are no names, one that the network does not have, or one of a module that has
                 children or no parameters.
         """
         del train_loader
@@ -231,7 +239,7 @@ class ModuleNameSubnetMask(SubnetMask):
             names = [f"{name}.{each}".lstrip(".") for each, _ in modules[name].named_parameters()]
             if list(modules[name].children()) or not names:
                 has = "children" if names else "no parameters"
-                raise ValueError(f"The module {name!r} has {has}: name a layer with parameters of its own.")
+                raise OptionError(f"The module {name!r} has {has}: name a layer with parameters of its own.")
             chosen.update(names)
         return _mask_of(self.model, chosen)
 
@@ -256,7 +264,7 @@ class LastLayerSubnetMask(ModuleNameSubnetMask):
 
 def _needed(train_loader: DataLoader | None) -> DataLoader:
     if train_loader is None:
-        raise ValueError("This subnetwork is selected by training data: select(train_loader).")
+        raise OptionError("This subnetwork is selected by training data: select(train_loader).")
     return train_loader
 
 
@@ -264,7 +272,7 @@ def _known(names: list[str], there: dict[str, Any], what: str) -> list[str]:
     """The names, all of which the network must have."""
     unknown = [name for name in names if name not in there]
     if unknown or not names:
-        raise ValueError(f"The network has no {what} {', '.join(unknown)}." if unknown else f"Name a {what} at least.")
+        raise OptionError(f"The network has no {what} {', '.join(unknown)}." if unknown else f"Name a {what} at least.")
     return names
 
 

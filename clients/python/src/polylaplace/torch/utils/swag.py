@@ -5,21 +5,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 from torch.utils.data import DataLoader
 
+from ..._arguments import checked
+from .._kinds import Count, demand_positive
+
 __all__ = ["fit_diagonal_swag_var"]
 
 
+@checked
 def fit_diagonal_swag_var(
     model: nn.Module,
     train_loader: DataLoader,
-    criterion: Callable[[Tensor, Tensor], Tensor],
-    n_snapshots_total: int = 40,
-    snapshot_freq: int = 1,
+    criterion: Callable[..., Any],
+    n_snapshots_total: Count = 40,
+    snapshot_freq: Count = 1,
     lr: float = 0.01,
     momentum: float = 0.9,
     weight_decay: float = 3e-4,
@@ -33,6 +38,7 @@ def fit_diagonal_swag_var(
         snapshot_freq: passes over the data between two snapshots.
         min_var: what no variance is below.
     """
+    demand_positive(lr, "lr")
     copied = deepcopy(model).train()
     device = next(copied.parameters()).device
     optimizer = torch.optim.SGD(copied.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay)
