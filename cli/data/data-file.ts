@@ -64,17 +64,27 @@ export async function readExamples(path: string, selection: DataSelection): Prom
   return withFileName(path === '-' ? 'stdin' : path, async () => {
     const bytes = unpacked(packed)
     if (bytes.length === 0) throw new DataError('EMPTY_DATA', 'The file is empty.')
+    if (isImage(bytes)) return fromImages({ paths: [path], targets: [] }, selection)
+    if (isNpy(bytes) || isZip(bytes) || looksLikeSafetensors(bytes)) demandNoPixels(selection)
     if (isNpy(bytes)) return fromNpy(readNpy(bytes), selection)
     if (isZip(bytes) || looksLikeSafetensors(bytes)) return fromNamedArrays(bytes, selection)
-    if (isImage(bytes)) return fromImages({ paths: [path], targets: [] }, selection)
     const table = isParquet(bytes)
       ? await parquetTable(bytes)
       : isArrow(bytes)
       ? await arrowTable(bytes)
       : textTable(bytes)
     const images = imageColumn(table)
-    return images === undefined ? fromTable(table, selection) : fromNamedImages(table, images, path, selection)
+    if (images !== undefined) return fromNamedImages(table, images, path, selection)
+    demandNoPixels(selection)
+    return fromTable(table, selection)
   })
+}
+
+/** Refuses options of images for a file that holds numbers. @throws DataError BAD_DATA_FILE */
+function demandNoPixels({ pixels }: DataSelection): void {
+  if (pixels === undefined || Object.values(pixels).every(value => value === undefined)) return
+  throw new DataError('BAD_DATA_FILE',
+    'It holds numbers, no images: --pixels, --pixel-mean, --pixel-std and --channels are of images. Leave them out.')
 }
 
 /** The most that a packed file may hold. */

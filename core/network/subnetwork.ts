@@ -71,7 +71,8 @@ function asGlob(name: string, listed: readonly string[]): string {
 }
 
 function checked(indices: ArrayLike<number>, total: number): Int32Array {
-  const wrong = Array.from(indices).find(index => !Number.isInteger(index) || index < 0 || index >= total)
+  const given = Array.from(indices)
+  const wrong = given.find(index => !Number.isInteger(index) || index < 0 || index >= total)
   if (wrong !== undefined) {
     throw new OptionError('BAD_OPTION',
       `The parameters of a subnetwork are numbered from 0 to ${
@@ -79,7 +80,14 @@ function checked(indices: ArrayLike<number>, total: number): Int32Array {
       } in the order of the tensors; ${wrong} is none `
         + 'of them (option subnetwork).', { option: 'subnetwork', value: wrong })
   }
-  return Int32Array.from(new Set(Array.from(indices))).sort()
+  const sorted = Int32Array.from(given).sort()
+  const twice = sorted.find((index, i) => i > 0 && index === sorted[i - 1])
+  if (twice === undefined) return sorted
+  throw new OptionError('BAD_OPTION',
+    `Parameter ${twice} of the subnetwork is named twice; give each index once (option subnetwork).`, {
+    option: 'subnetwork',
+    value: twice,
+  })
 }
 
 /** The elements of the highest scores, the first of equal ones; or a seeded sample. */

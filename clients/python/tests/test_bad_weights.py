@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.compose import ColumnTransformer
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from polylaplace import DataError, Laplace, LaplaceError
 
@@ -40,12 +41,22 @@ def scaler(bad: float) -> Any:
     return network
 
 
+def columns(bad: float) -> Any:
+    """The step is two levels within another one."""
+    inner = make_pipeline(StandardScaler(), MinMaxScaler())
+    outer = ColumnTransformer([("scaled", inner, [1, 0])])
+    network = make_pipeline(outer, MLPClassifier((4,), max_iter=2, random_state=0)).fit(X, Y)
+    network[0].named_transformers_["scaled"][0].scale_[1] = bad
+    return network
+
+
 #: By kind of network: what makes it, and the tensor that is named.
 KINDS: dict[str, tuple[Callable[[float], Any], str, int]] = {
     "a dictionary": (dictionary, "0.bias", 1),
     "a scikit-learn MLP": (mlp, "intercepts", 1),
     "a Pipeline's MLP": (pipeline, "coefs", 6),
     "a Pipeline's scaler": (scaler, "scale_", 1),
+    "a ColumnTransformer's Pipeline's scaler": (columns, "scale_", 1),
 }
 
 

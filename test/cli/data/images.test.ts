@@ -38,6 +38,16 @@ t.test("every kind of PNG and JPEG has the numbers that Python's Pillow gives, t
   }
 })
 
+t.test('58 options of images are refused where a file holds numbers', async t => {
+  const table = t.testdir({ 'table.csv': 'a,b,y\n1,2,0\n3,4,1\n' })
+  const numbers = { ...selection, inputs: input(2) }
+  for (const pixels of [{ white: 1 }, { mean: [0.5] }, { deviation: [2] }, { channels: 'first' }] as const) {
+    await t.rejects(readExamples(join(table, 'table.csv'), { ...numbers, pixels }), { code: 'BAD_DATA_FILE',
+      message: /--pixels/ })
+  }
+  await t.resolves(readExamples(join(table, 'table.csv'), { ...numbers, pixels: { white: undefined } }))
+})
+
 t.test('a folder a class, in the layout of the input, scaled and standardised', async t => {
   const path = filled('classes', { 'b/1.png': 'colour.png', 'b/2.jpg': 'subsampled.jpg', 'a/9.png': 'opaque.png' })
   const { x, y, labels, target } = await readExamples(path, selection)

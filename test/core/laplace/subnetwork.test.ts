@@ -55,6 +55,14 @@ t.test('drawn weights change the chosen elements alone, also of weights that are
   t.ok(relativeDifference(drawn.slice(0, f.length), f) < 1e-3)
 })
 
+t.test('an index that stands twice is refused', async t => {
+  const { graph } = mixedNetworks['layers'](drawer(4))
+  const options: LaplaceOptions = { likelihood: 'classification', subset: 'subnetwork', structure: 'full' }
+  for (const subnetwork of [[3, 7, 3], [0, 0], new Float64Array([12, 5, 2, 12])]) {
+    t.throws(() => laplace(graph, { ...options, subnetwork }), { code: 'BAD_OPTION', message: /named twice/ })
+  }
+})
+
 t.test('ways of choosing', async t => {
   const { graph, x } = mixedNetworks['layers'](drawer(4))
   const y = labels(5, 3)

@@ -7,7 +7,7 @@ is a linear function of the columns (scalers, a choice of columns, PCA) can be t
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -114,13 +114,23 @@ def prepared(wrapped: Wrapped, examples: Examples | None) -> Examples | None:
     return Examples((InputArray(rows.astype(np.float32)),))
 
 
+def _with_inner_steps(step: Any) -> Iterator[Any]:
+    """A step and those that it is made of: of a ColumnTransformer, a FeatureUnion, a Pipeline."""
+    if not hasattr(step, "__dict__"):
+        return
+    yield step
+    for list_of_steps in ("transformers_", "transformer_list", "steps"):
+        for _, inner, *_columns in getattr(step, list_of_steps, ()):
+            yield from _with_inner_steps(inner)
+
+
 def _check_finite(wrapped: Wrapped) -> None:
     """Fitted numbers of the steps, which a division by infinity would hide.
 
     Raises:
         DataError: naming the step, the attribute and the place of one that is NaN or infinite.
     """
-    for step in wrapped.steps:
+    for step in (inner for outer in wrapped.steps for inner in _with_inner_steps(outer)):
         for name, value in vars(step).items():
             if not name.endswith("_") or not isinstance(value, np.ndarray) or value.dtype.kind != "f":
                 continue
