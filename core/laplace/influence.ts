@@ -28,6 +28,7 @@ import { exampleCount, exampleRange, type Examples } from '../tensor/examples.js
 import { checkWeights, demandWeightsAgain } from '../tensor/sample-weights.js'
 import { float64, rows as rowRange, type Tensor } from '../tensor/tensor.js'
 import { withChangedRows } from './changed-rows.js'
+import { finiteFields } from './finite-results.js'
 import type { PosteriorState } from './posterior-state.js'
 import { type InputPrograms, predictionContext } from './programs-by-input.js'
 import { rowJacobian } from './row-jacobian.js'
@@ -38,7 +39,10 @@ export interface Influence {
   readonly mean: Tensor
   /** Their variances, N x C. */
   readonly variance: Tensor
-  /** The loss of every row at these outputs, N: its leave-one-out score. */
+  /**
+   * The loss of every row at these outputs, N: its leave-one-out score. Infinite where the row is so unlikely without
+   * itself that double precision has no number for it.
+   */
   readonly loss: Tensor
   /** By how much the outputs of M other rows would change without each row, M x C x N; where such rows are given. */
   readonly change: Tensor | undefined
@@ -74,9 +78,10 @@ export async function influence(state: PosteriorState, programs: InputPrograms, 
     (_, n) =>
       plain.loss(left.f.subarray(n * outputs, (n + 1) * outputs), labels.subarray(n * width, (n + 1) * width), 1,
         outputs))
-  return { mean: float64([examples, outputs], left.f), variance: float64([examples, outputs], left.variance),
-    loss: float64([examples], loss),
-    change: there && left.change && float64([there.f.length / outputs, outputs, examples], left.change) }
+  return finiteFields({ mean: float64([examples, outputs], left.f),
+    variance: float64([examples, outputs], left.variance), loss: float64([examples], loss),
+    change: there && left.change && float64([there.f.length / outputs, outputs, examples], left.change) },
+    'the influence')
 }
 
 /** Training rows, their outputs N x C and Jacobian (N C) x P. */

@@ -15,6 +15,7 @@ import type { StructuredPosterior } from '../posterior/posterior.js'
 import { inputGradients as programsOf } from '../programs/input-gradients-program.js'
 import { arraysOf, exampleCount, type Examples } from '../tensor/examples.js'
 import { float64, type Tensor } from '../tensor/tensor.js'
+import { finiteFields } from './finite-results.js'
 import type { PosteriorState } from './posterior-state.js'
 import { type InputPrograms, predictionContext } from './programs-by-input.js'
 import { rowJacobian } from './row-jacobian.js'
@@ -68,8 +69,8 @@ export async function inputGradients(state: PosteriorState, programs: InputProgr
     own.dispose()
   }
   const shape = [examples, outputs, ...arraysOf(x)[0].values.shape.slice(1)]
-  return { mean: float64(shape, mean), variance: float64(shape, variance),
-    probabilities: probabilities && float64(shape, probabilities) }
+  return finiteFields({ mean: float64(shape, mean), variance: float64(shape, variance),
+    probabilities: probabilities && float64(shape, probabilities) }, 'the gradients')
 }
 
 function refuse({ choice, structured: { curvature }, evaluator: { network: { positions } } }: PosteriorState): void {

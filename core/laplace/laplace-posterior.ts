@@ -34,7 +34,7 @@ import { predict } from './predict.js'
 import { type Prediction } from './prediction.js'
 import { type InputPrograms, programsByInput } from './programs-by-input.js'
 import { notesOf } from './regularised.js'
-import { checkRepresentable } from './representable.js'
+import { checkRepresentable, representable } from './representable.js'
 import { retune } from './retune.js'
 import { functionalSamples, predictiveSamples, type SampleOptions } from './sampling.js'
 import type { TuneData } from './tune.js'
@@ -178,19 +178,19 @@ export class LaplacePosterior {
   }
   /** (theta - mu0)' P0 (theta - mu0), with P0 = diag(delta). */
   get scatter(): number {
-    return this.state.structured.scatter()
+    return representable(this.state.structured.scatter(), "The weights' distance from the prior (scatter)")
   }
   /** log |P|. */
   get logDetPosteriorPrecision(): number {
-    return this.state.structured.logDetPrecision()
+    return representable(this.state.structured.logDetPrecision(), 'log |P|')
   }
   /** log |P0|. */
   get logDetPriorPrecision(): number {
-    return this.state.structured.logDetPrior()
+    return representable(this.state.structured.logDetPrior(), 'log |P0|')
   }
   /** log |P| - log |P0|. */
   get logDetRatio(): number {
-    return logDetRatio(this.state.structured)
+    return representable(logDetRatio(this.state.structured), 'log |P| - log |P0|')
   }
 
   /**

@@ -8,6 +8,7 @@ import { hasLogits } from '../options/likelihood-kinds.js'
 import { whole } from '../options/option-values.js'
 import { LINKS, type Predictive, PREDICTIVES } from '../options/words.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
+import { finiteFields } from './finite-results.js'
 import { PREDICT_OPTIONS, type PredictOptions } from './posterior-options.js'
 import { noiseOf, type PosteriorState } from './posterior-state.js'
 import { laidOut } from './prediction-layout.js'
@@ -53,7 +54,7 @@ export async function predictTerms(state: PosteriorState, programs: InputProgram
   const prediction = predictive === 'glm'
     ? await predictGlm(context, x, request, notes, work)
     : await predictWithSampledWeights(context, x, request, notes, work)
-  return withIntervals(prediction, intervals)
+  return finiteFields(withIntervals(prediction, intervals), 'the prediction')
 }
 
 /** The intervals that are asked for. @throws OptionError BAD_OPTION, BAD_COMBINATION */

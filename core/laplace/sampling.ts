@@ -20,6 +20,7 @@ import type { Evaluator } from '../programs/evaluator.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
 import { randomGenerator } from '../tensor/random.js'
 import { float64, type Tensor, toFloat64 } from '../tensor/tensor.js'
+import { finiteDraws } from './finite-results.js'
 import { gaussianMean, outputGaussian, type PredictionContext } from './output-gaussian.js'
 import type { PosteriorState } from './posterior-state.js'
 import { type InputPrograms, predictionContext } from './programs-by-input.js'
@@ -41,7 +42,7 @@ export async function functionalSamples(state: PosteriorState, programs: InputPr
   const context = predictionContext(state, programs, x)
   const draws = whole('count', count, 1)
   const samples = await outputSamples(context, x, draws, options.seed ?? state.options.seed, predictive, work)
-  return inOwnLayout(context.evaluator.network, samples, [draws, exampleCount(x)])
+  return inOwnLayout(context.evaluator.network, finiteDraws(samples, 'An output'), [draws, exampleCount(x)])
 }
 
 /** Draws of predictions, count x N x C: probabilities, or means for regression. @throws as functionalSamples */
@@ -53,7 +54,8 @@ export async function predictiveSamples(state: PosteriorState, programs: InputPr
     predictive, work)
   const [draws, terms, outputs] = samples.shape
   const p = likelihoodModel(state.options.likelihood).inverseLink(toFloat64(samples), draws * terms, outputs)
-  return inOwnLayout(context.evaluator.network, float64(samples.shape, p), [draws, exampleCount(x)])
+  const predicted = finiteDraws(float64(samples.shape, p), 'A prediction')
+  return inOwnLayout(context.evaluator.network, predicted, [draws, exampleCount(x)])
 }
 
 /**

@@ -1,7 +1,7 @@
 /** @file How often each row counts. */
-import { DataError, OptionError, ShapeError } from '../errors/errors.js'
+import { DataError, OptionError, ResourceError, ShapeError } from '../errors/errors.js'
 import type { Batch } from './batch.js'
-import { exampleCount, mapArrays } from './examples.js'
+import { arraysOf, exampleCount, mapArrays } from './examples.js'
 import { allocate, type Tensor } from './tensor.js'
 
 /**
@@ -30,9 +30,28 @@ export function checkWeights(weights: ArrayLike<number> | undefined, examples: n
   return values
 }
 
-/** The batch with every row as often as its weight says. @param weights whole numbers */
+/** Bytes that rows may take, each as often as its weight says: the default limit of a posterior. */
+const MOST_BYTES = 4 * 2 ** 30
+
+/**
+ * The batch with every row as often as its weight says.
+ * @param weights whole numbers
+ * @throws ResourceError OUT_OF_MEMORY where they are too many
+ */
 export function repeated({ x, y }: Batch, weights: Float64Array): Batch {
-  const rows = Int32Array.from(Array.from(weights).flatMap((weight, row) => Array<number>(weight).fill(row)))
+  const total = weights.reduce((sum, weight) => sum + weight, 0)
+  const numbers = [y, ...arraysOf(x).map(({ values }) => values)].reduce((sum, { data }) => sum + data.length, 0)
+  if (total * (4 + 8 * numbers / Math.max(1, weights.length)) > MOST_BYTES) {
+    throw new ResourceError('OUT_OF_MEMORY',
+      `This fit reads each row as often as its weight (sampleWeight) says, ${total} times in all: more than 4 GiB. ` +
+        "Give smaller weights (their ratios may stay), or tune by 'marglik' or 'grid'.", { option: 'sampleWeight',
+      needed: total })
+  }
+  const rows = new Int32Array(total)
+  let at = 0
+  weights.forEach((weight, row) => {
+    rows.fill(row, at, at += weight)
+  })
   return { x: mapArrays(x, values => taken(values, rows)), y: taken(y, rows) }
 }
 

@@ -44,7 +44,12 @@ KINDS = {
 }
 X, Y = torch.randn(12, 3, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 3
 LOADER = DataLoader(TensorDataset(X, Y), batch_size=6)
-CLASSES = [cls for name in lt.__all__ if inspect.isclass(cls := getattr(lt, name)) and hasattr(cls, "_key")]
+CLASSES = [
+    cls
+    for name in lt.__all__
+    if inspect.isclass(cls := getattr(lt, name)) and (hasattr(cls, "_key") or not cls.__subclasses__())
+    if issubclass(cls, lt.BaseLaplace)
+]
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +72,7 @@ def own_signature(cls: Any) -> Any:
 
 def known(cls: Any) -> dict[str, Any]:
     subset = {"subnetwork_indices": torch.tensor([0, 5]), "n_subset": 6}
+    subset |= {"subsample_size": 6, "n_eigenvalues": 2}
     return required(own_signature(cls), {"model": network(), "likelihood": "classification", **subset})
 
 
@@ -88,7 +94,7 @@ def test_methods(cls: Any) -> None:
     values = {"x": X, "X": X, "train_loader": LOADER, "Js": Js, "Js_star": Js, "value": la.mean, "n_samples": 5}
     values |= {"state_dict": la.state_dict(), "subnet_samples": torch.zeros(2, 2), "link_approx": "probit"}
     values |= {"val_loader": LOADER, "method": "gridsearch", "grid_size": 2, "n_steps": 2}
-    values["pred_type"] = "gp" if "Functional" in cls.__name__ else "glm"
+    values["pred_type"] = str(cls._default_pred_type)
     found: list[str] = []
     for name in [*methods(cls), "__call__"]:
         if not inspect.isroutine(inspect.getattr_static(cls, name)):
