@@ -90,10 +90,18 @@ def test_constructors(cls: Any) -> None:
 def test_methods(cls: Any) -> None:
     la = cls(**known(cls))
     la.fit(LOADER)
-    Js = la._jacobians(X)[0]
-    values = {"x": X, "X": X, "train_loader": LOADER, "Js": Js, "Js_star": Js, "value": la.mean, "n_samples": 5}
+    Js = (la._jacobians(X) if hasattr(la, "_jacobians") else la.backend.jacobians(X))[0]
+    values = {
+        "x": X,
+        "X": X,
+        "train_loader": LOADER,
+        "Js": Js,
+        "Js_star": Js,
+        "value": getattr(la, "mean", None),
+        "n_samples": 5,
+    }
     values |= {"state_dict": la.state_dict(), "subnet_samples": torch.zeros(2, 2), "link_approx": "probit"}
-    values |= {"val_loader": LOADER, "method": "gridsearch", "grid_size": 2, "n_steps": 2}
+    values |= {"val_loader": LOADER, "method": "gridsearch", "grid_size": 2, "n_steps": 2, "grid": [1.0]}
     values["pred_type"] = str(cls._default_pred_type)
     found: list[str] = []
     for name in [*methods(cls), "__call__"]:

@@ -78,6 +78,7 @@ KINDS |= {
         _is_loader,
         "a DataLoader, or something else that gives batches (x, y) whenever it is iterated over",
     ),
+    "Iterable[Any]": (lambda value: isinstance(value, Iterable) and not isinstance(value, (str, bytes)), "a list"),
     "torch.Generator": (_instance(torch.Generator), "a torch.Generator"),
     "torch.dtype": (_instance(torch.dtype), "a torch.dtype"),
     "torch.device | str": (_is_device, "a torch.device"),

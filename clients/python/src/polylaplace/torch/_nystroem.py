@@ -14,8 +14,9 @@ from torch.utils.data import DataLoader, RandomSampler, SequentialSampler, Subse
 
 from .._exceptions import NumericalError, OptionError, ShapeError
 from ._base import _steps
-from ._kinds import Count, Inputs
+from ._kinds import Count, Inputs, as_batch
 from ._outputs_posterior import BaseFunctionalLaplace, NotThereError
+from ._parametric import demand_entries
 from .curvature import CurvatureInterface
 from .utils.enums import Likelihood, LinkApprox, PredType, PriorStructure, TuningMethod
 
@@ -175,9 +176,8 @@ class ELLA(BaseFunctionalLaplace):
         self.fit_history_["val_nll"].append(float(self._validation_nll(val_loader)))
 
     def _parts(self, batch: Any) -> tuple[Inputs, Tensor]:
-        if isinstance(batch, Mapping):
-            return batch, batch[self.dict_key_y].to(self._device)
-        return self._moved(batch[0]), batch[1].to(self._device)
+        x, y = as_batch(batch, self.dict_key_y)
+        return self._moved(x), y.to(self._device)
 
     def _drawn(self, loader: DataLoader, balanced: bool) -> Tensor:
         """Numbers of the rows that the directions come from, in the order of the draw."""
@@ -401,6 +401,7 @@ class ELLA(BaseFunctionalLaplace):
         Raises:
             OptionError: when it is of another kind, likelihood or number of parameters.
         """
+        demand_entries(state_dict, (*_STATE, "cls_name", "likelihood", "fit_history"))
         pairs = {
             "cls_name": (type(self).__name__, state_dict["cls_name"]),
             "n_params": (self.n_params, state_dict["n_params"]),
