@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Exports every architecture of test/peers/architectures.py in all ways, tries each export, and writes
+# Exports every architecture of test/peers/architectures.py in all ways, tries each export and what is refused, and writes
 # docs/architectures.md: about a quarter of an hour. The environment is that of scripts/test-peers.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."

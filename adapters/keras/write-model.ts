@@ -4,7 +4,7 @@ import { GraphBuilder } from '../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../core/graph/graph.js'
 import type { Precision } from '../../core/tensor/tensor.js'
 import type { Argument, Reference } from './calls.js'
-import { field, refuse, text } from './config.js'
+import { type Config, field, isConfig, refuse, text } from './config.js'
 import { channelsLast, type Emission, type Value } from './emission.js'
 import { type Given, type LayerContext, valuesIn } from './layer-context.js'
 import { writeLayer } from './layers.js'
@@ -28,6 +28,7 @@ export function writeModel(network: KerasModel, weights: Weights, keras2: boolea
   const outputs = writeNetwork(emission, network, weights, inputs, keras2)
   noteFrozen(builder, network)
   noteAdapters(builder, network)
+  notePrecision(builder, network)
   if (outputs.some(({ mask }) => mask !== undefined)) {
     builder.notes.push('The output has a mask of padded steps, which Keras leaves out of its loss: leave them out of ' +
       'the labels as well (-100).')
@@ -101,12 +102,7 @@ function resolve(values: ReadonlyMap<string, Value>, call: Call, argument: Argum
 function noteFrozen(builder: GraphBuilder, network: KerasModel): void {
   const frozen = frozenLayers(network)
   if (frozen.length === 0) return
-  const some = frozen.slice(0, 5).map(name => `'${name.slice(0, 60)}'`).join(', ')
-  builder.notes.push(
-    `Layers that were frozen (trainable=False) have no parameters here: ${some}${
-      frozen.length > 5 ? ` and ${frozen.length - 5} more` : ''
-    }.`,
-  )
+  builder.notes.push(`Layers that were frozen (trainable=False) have no parameters here: ${someOf(frozen)}.`)
 }
 
 function frozenLayers({ layers }: KerasModel): string[] {
@@ -121,10 +117,30 @@ function noteAdapters(builder: GraphBuilder, network: KerasModel): void {
   if (adapted.length === 0) return
   builder.notes.push(
     'Layers with LoRA count all numbers of their weight as parameters, not those of the adapters, which Keras adds ' +
-      `to it when it saves: ${adapted.slice(0, 5).map(name => `'${name.slice(0, 60)}'`).join(', ')}${
-        adapted.length > 5 ? ` and ${adapted.length - 5} more` : ''
-      }.`,
+      `to it when it saves: ${someOf(adapted)}.`,
   )
+}
+
+/** Half precision is a matter of speed in Keras; here the same weights are computed with in more digits. */
+function notePrecision(builder: GraphBuilder, network: KerasModel): void {
+  const half = layersWith(network, ({ config }) => /float16/.test(policyOf(config) ?? ''))
+  if (half.length === 0) return
+  builder.notes.push(
+    `Layers that Keras computes in half precision are computed in ${builder.precision} here, so that outputs differ ` +
+      `from Keras' by about a thousandth: ${someOf(half)}.`,
+  )
+}
+
+/** The name of a layer's policy of types, as Keras 2 and 3 write it. */
+function policyOf(config: Config): string | undefined {
+  const dtype = field(config, 'dtype')
+  const policy = isConfig(dtype) ? field(dtype, 'config') : dtype
+  return isConfig(policy) ? text(policy, 'name') : text(config, 'dtype')
+}
+
+function someOf(names: readonly string[]): string {
+  const some = names.slice(0, 5).map(name => `'${name.slice(0, 60)}'`).join(', ')
+  return names.length > 5 ? `${some} and ${names.length - 5} more` : some
 }
 
 /** The paths of the layers, those within layers too, of which something holds. */

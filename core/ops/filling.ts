@@ -5,6 +5,7 @@ import { axisBlocks } from './axis-blocks.js'
 import { badNode, batchAxisError, numberAttribute, requiredInput, scalarOf } from './node-attributes.js'
 import type { Operator } from './operator.js'
 import { constantIntegers, elementsPerExample, requiredDims, resolveAxis } from './shape-rules.js'
+import { adviceAbout } from './unsupported.js'
 
 function fillValue(node: Node): Tensor {
   const { value } = node.attributes
@@ -121,7 +122,8 @@ const nonZero: Operator = {
   infer(node, inputs) {
     const { constant } = requiredInput(node, inputs, 0)
     if (constant === undefined) {
-      throw badNode(node, 'it is supported for constants only; here its input is computed from the data.')
+      throw badNode(node, 'it is supported for constants only; here its input is computed from the data. '
+        + String(adviceAbout(node.op)))
     }
     const value = nonZeroIndices(constant)
     return [{ dtype: 'int64', shape: value.shape, constant: value }]

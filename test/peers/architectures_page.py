@@ -1,10 +1,15 @@
-"""Writes docs/architectures.md from results of architectures.mjs: `python architectures_page.py results.json ...`."""
+"""Writes docs/architectures.md from results of architectures.mjs: `python architectures_page.py results.json ...`.
+
+Without results the table of architectures stays, and what is not supported is written anew.
+"""
 
 from __future__ import annotations
 
 import json
 import pathlib
 import sys
+
+import unsupported
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -23,24 +28,12 @@ Kronecker factors with the definition, `test_heads.py` last layers of files as o
 """
 
 TAIL = """
-## What is not supported, and what to do
+## What is not supported, and what is said of it
 
-| what | what to do |
-|---|---|
-| quantised networks (QLinearConv, QuantizeLinear of activations, ...) | use the float model they were made from; weights that are dequantised constants are read |
-| If, Loop and Scan whose condition, count or position depends on the data | export with fixed sizes, or by `torch.onnx.export(..., dynamo=True)` |
-| If, Loop and Scan by a length that the file leaves open | give the length (option `dimensions`) |
-| results whose number depends on the data (NonMaxSuppression, NonZero, Unique of computed values) | choose an output before them (option `output`) |
-| random operators (Bernoulli, RandomNormal, ...) | export for inference, `model.eval()` in torch |
-| text, images as bytes (StringNormalizer, TfIdfVectorizer, ImageDecoder) | do this step before the network |
-| decision trees and support vectors | they are no neural networks |
-| `index_add` with several sources for one place in files of torch's older exporter, which loses the sum | export by `torch.onnx.export(..., dynamo=True)`, or give the module itself (Python) |
-| examples that change each other (statistics of the batch in training mode, a softmax over the batch) | export for inference; of a file for one example, each is computed alone |
-| files of LSTMs with projections (`proj_size`) and orthogonal parametrizations, which no exporter of torch writes | give the module itself (Python) |
-| torch modules that are random in evaluation, or branch on values of the rows | `training=self.training` for dropout; `torch.where` for branches |
-| `nn.Bilinear` in torch's older exporter | export by `dynamo=True`, or give the module itself (Python) |
-| Kronecker factors of a weight that is also used in another way (a tied embedding) | they hold the layer alone, which a note says; structures `full` and `diag` count every use |
-| Det, and ScatterElements that multiplies or takes extremes: no derivative | subset `last_layer`, or parameters above that node |
+The networks of unsupported.py, given to the Python package for all weights and Kronecker factors. What torch's exporters
+cannot write (LSTMs with `proj_size`, orthogonal parametrizations; `nn.Bilinear` in the older one) or write wrongly
+(`index_add` with several sources for one place, whose sum the older one loses) is given as the module itself (Python).
+
 """
 
 
@@ -64,9 +57,11 @@ def page(results: list[dict[str, object]]) -> str:
         lines.append(
             f"| {name} | " + " | ".join("yes" if n == len(own) else f"{n} of {len(own)}" for n in counts) + " |"
         )
-    return HEAD + "\n".join(lines) + "\n" + TAIL
+    return HEAD + "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
+    target = ROOT / "docs" / "architectures.md"
     found = [each for path in sys.argv[1:] for each in json.loads(pathlib.Path(path).read_text())]
-    (ROOT / "docs" / "architectures.md").write_text(page(found))
+    capabilities = page(found) if found else target.read_text().split("\n## ")[0]
+    target.write_text(capabilities + TAIL + unsupported.table())

@@ -160,12 +160,15 @@ def test_a_mask_of_one_of_two_joined_values_and_outputs_by_their_names():
         Laplace(model, "classification").fit(tokens, y)
 
 
-def test_adapters_are_told_and_quantised_layers_refused():
+def test_adapters_and_half_precision_are_told_and_quantised_layers_refused():
     x, y = RANDOM.normal(size=(20, 6)).astype("float32"), numpy.arange(20) % 3
     model = keras.Sequential([keras.Input((6,)), layers.Dense(5, name="wide"), layers.Dense(3)])
     model.layers[0].enable_lora(2)
     with pytest.warns(LaplaceWarning, match="LoRA.*'wide'"):
         Laplace(model, "classification").fit(x, y)
+    mixed = keras.Sequential([keras.Input((6,)), layers.Dense(5, name="short", dtype="mixed_float16"), layers.Dense(3)])
+    with pytest.warns(LaplaceWarning, match="half precision.*float32.*: 'short'\\."):
+        Laplace(mixed, "classification").fit(x, y)
     whole = keras.Sequential([keras.Input((6,)), layers.Dense(3)])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -27,7 +27,7 @@ ROWS = 4
 DENSE = 64
 
 NAMES = [
-    "LeNet", "ShuffleNetV2", "ResNeXt", "MobileNetV2", "EfficientNet", "ConvNeXt", "CRNN for CTC", "YOLO", "ViT", "GPT", "LLaMA", "BERT", "BERT with a label for every token",
+    "LeNet", "ShuffleNetV2", "ResNeXt", "MobileNetV2", "EfficientNet", "ConvNeXt", "CRNN for CTC", "YOLO", "ViT", "GPT", "GPT with a tied head", "LLaMA", "BERT", "BERT with a label for every token",
     "RNN", "LSTM", "LSTM of two layers", "LSTM of tokens", "GRU", "Bidirectional LSTM", "Bidirectional GRU", "TCN", "WaveNet",
     "TransformerEncoder", "TransformerEncoder, norm first", "FT-Transformer", "Neural ODE", "Siamese network",
 ]  # fmt: skip

@@ -27,7 +27,7 @@
 #' @section Networks:
 #' * An `nnet` object of package nnet. Its data is found again when it was made with a formula; `x` and `y` otherwise.
 #'   The likelihood follows from how it was trained: `softmax` is classification, `entropy` is binary, anything else is
-#'   regression.
+#'   regression. Weights that a `mask` of nnet() held fixed count as parameters, which a warning says.
 #' * A `neuralnet` object of package neuralnet, with the activation "logistic" or "tanh": its first repetition, as its
 #'   own predictions. Its data are those that it keeps; cross-entropy is binary, squared errors are regression.
 #' * The path of a model file (or its bytes, a raw vector): ONNX, PyTorch state dict, safetensors, Flux BSON. Files that
@@ -163,6 +163,7 @@ laplace.nnet <- function(object, x, y, likelihood = NULL, subset = "auto", struc
   call <- call_of(match.call())
   refuse_multinom(object)
   warn_case_weights(object)
+  warn_of_mask(object, subset)
   options <- c(list(subset = subset, structure = structure), list(...))
   settings <- list(likelihood = likelihood, validation = validation, timeout = timeout, progress = progress)
   if (missing(x) && inherits(object, "nnet.formula")) {

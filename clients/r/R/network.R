@@ -139,6 +139,18 @@ refuse_multinom <- function(object) {
   }
 }
 
+#' nnet() keeps no mask in its fit, only the call that had one.
+#' @noRd
+warn_of_mask <- function(object, subset) {
+  if (is.null(object$call$mask) || is.numeric(subset)) return(invisible())
+  laplace_warn(
+    paste0(
+      "The network was fitted with `mask`, which holds weights where they started, and nnet does not keep it: they count ",
+      "as parameters here. Leave them out by `subset`, the numbers of the parameters that were fitted."
+    )
+  )
+}
+
 nnet_is_linear <- function(object) object$nsunits < object$nunits
 
 #' The likelihood that an nnet object was trained with.

@@ -198,6 +198,16 @@ test_that("a fit of multinom is sent elsewhere", {
   expect_error(laplace(fit), "vcov", class = "laplace_error_graph")
 })
 
+test_that("a mask of nnet() is warned about unless the parameters are given", {
+  skip_without_node()
+  set.seed(1)
+  fit <- nnet::nnet(
+    dist ~ speed, scaled_cars, size = 2, linout = TRUE, trace = FALSE, mask = rep(c(TRUE, FALSE), c(6, 1))
+  )
+  expect_warning(laplace(fit, tune = "none"), "mask", class = "laplace_warning")
+  expect_no_warning(suppressMessages(laplace(fit, subset = 1:6, structure = "diag", tune = "none")))
+})
+
 test_that("case weights are warned about", {
   skip_if_not_installed("nnet")
   skip_without_node()
