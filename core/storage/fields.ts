@@ -3,6 +3,7 @@
  * naming the field.
  */
 import { UntrustedInputError } from '../errors/errors.js'
+import { allFinite } from '../tensor/finite.js'
 import { isRecord, type Tree } from './container.js'
 
 /** A dictionary of a tree. */
@@ -92,7 +93,7 @@ export function arrayField(fields: Fields, key: string, length?: number): Float6
   if (length !== undefined && value.length !== length) {
     throw wrong(key, `an array of ${length} doubles (it has ${value.length})`)
   }
-  if (!value.every(Number.isFinite)) throw wrong(key, 'an array of finite doubles')
+  if (!allFinite(value)) throw wrong(key, 'an array of finite doubles')
   return value
 }
 
