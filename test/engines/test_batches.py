@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from conftest import (
     frame,
     posterior,
 )
-from polylaplace import DataError, OptionError, StateError, merge
+from polylaplace import DataError, Laplace, OptionError, StateError, merge
 from polylaplace._options import TUNE_METHODS
 from polylaplace.distributed import fit_batches, predict_batches
 
@@ -148,6 +149,23 @@ def test_weights_repeat_rows() -> None:
     with pytest.raises(OptionError, match="whole number"):
         halves = table.set_column(table.column_names.index("n"), "n", pa.array(COUNTS / 2))
         fit_batches(posterior("classification"), halves, label="y", sample_weight="n", tune="auto")
+    sums = fit_batches(posterior("classification"), halves, label="y", sample_weight="n", chunk_rows=50)
+    alone = posterior("classification").fit(x, y, sample_weight=COUNTS / 2)
+    np.testing.assert_allclose(sums.predict(x).variance, alone.predict(x).variance, rtol=1e-10)
+    part = posterior("classification").fit_partial(x[:7], y[:7], sample_weight=np.full(7, 0.5))
+    assert pickle.loads(pickle.dumps(part)).n == 3.5
+
+
+@pytest.mark.parametrize("tune", ["marglik", "validated"])
+def test_a_posterior_that_the_rows_choose_is_tuned_as_asked(tune: str) -> None:
+    x, y = data("classification")
+    model = posterior("classification").model
+    held = (x[:50], y[:50]) if tune == "validated" else None
+    la = fit_batches(Laplace(model, "classification", "auto", activation="tanh"), [(x, y)], tune=tune, validation=held)
+    alone = Laplace(model, "classification", "auto", activation="tanh").fit(x, y)
+    alone.optimize_prior_precision(method=tune, **({} if held is None else {"X_val": held[0], "y_val": held[1]}))
+    assert la.prior_precision == pytest.approx(alone.prior_precision, rel=1e-8)
+    np.testing.assert_allclose(la.predict(x).variance, alone.predict(x).variance, rtol=1e-8)
 
 
 def test_errors_name_the_rows() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._arguments import CheckedArguments, checked
+from ._arguments import CheckedArguments, checked, is_whole
 from ._client import Client
 from ._default_client import default_client
 from ._exceptions import DataError
@@ -28,11 +28,11 @@ class Partial(CheckedArguments):
 
     __slots__ = ("_chunks", "_data", "n")
 
-    def __init__(self, data: bytes, n: int, chunks: bytes | None = None) -> None:
+    def __init__(self, data: bytes, n: float, chunks: bytes | None = None) -> None:
         self._data = bytes(data)
         self._chunks = None if chunks is None else bytes(chunks)
-        #: Number of examples.
-        self.n = int(n)
+        #: Number of examples: the sum of their weights, where they have some.
+        self.n: int | float = int(n) if is_whole(n) else float(n)
 
     @property
     def chunks(self) -> tuple[str, ...] | None:
@@ -62,7 +62,7 @@ class Partial(CheckedArguments):
     def __hash__(self) -> int:
         return hash(self._data)
 
-    def __reduce__(self) -> tuple[type[Partial], tuple[bytes, int, bytes | None]]:
+    def __reduce__(self) -> tuple[type[Partial], tuple[bytes, float, bytes | None]]:
         return Partial, (self._data, self.n, self._chunks)
 
     def __repr__(self) -> str:

@@ -115,13 +115,19 @@ def fit(
     needs_rows = tune is not None and as_tune_method(tune) in _READ_TRAINING_DATA
     sample = SampleJob(*common, max(1, sample_bytes // row_bytes), seed)
     if la.subset_of_weights == AUTO or la.hessian_structure in ("lowrank", "gp", "functional", "ekfac"):
-        return _fit_to_rows(la, _drawn(engine, sample, progress), sample_bytes)
+        rows_fitted = _drawn(engine, sample, progress)
+        _fit_to_rows(la, rows_fitted, sample_bytes)
+        if tune is not None:
+            _tune(la, tune, tune_sigma_noise, validation, rows_fitted if needs_rows else None)
+        return la
     job = SumJob(*common, None if checkpoint is None else os.fspath(checkpoint), deterministic)
     total = _merged_in_order(engine, job, progress) if deterministic else _reduced(engine, job, progress, "fit")
     drawn = _drawn(engine, sample, progress) if needs_rows else None
     la.fit_merged(total)
+    if drawn is not None:
+        _note_sample(drawn, sample_bytes, "The prior is tuned by")
     if tune is not None:
-        _tune(la, tune, tune_sigma_noise, validation, drawn, sample_bytes)
+        _tune(la, tune, tune_sigma_noise, validation, drawn)
     return la
 
 
@@ -164,26 +170,23 @@ def _tune(
     noise: bool,
     validation: tuple[Any, Any] | None,
     drawn: Rows | None,
-    sample_bytes: int,
 ) -> None:
     """Tunes by the sums, and by rows where they are needed."""
     more: dict[str, Any] = {}
     if drawn is not None:
         data = drawn.data
         more |= {"X": data.x, "y": data.y, "sample_weight": data.weights}
-        _note_sample(drawn, sample_bytes, "The prior is tuned by")
     if validation is not None:
         more["X_val"], more["y_val"] = validation
     la.optimize_prior_precision(method=method, tune_sigma_noise=noise, **more)
 
 
-def _fit_to_rows(la: Laplace, rows: Rows, sample_bytes: int) -> Laplace:
+def _fit_to_rows(la: Laplace, rows: Rows, sample_bytes: int) -> None:
     """A posterior of which nothing adds up: of the linear model over all weights, or one that the rows choose."""
     _note_sample(rows, sample_bytes, "Of this posterior nothing adds up over machines, so that it is fitted to")
     data = rows.data
     la.fit(data.x, data.y, sample_weight=data.weights)
     la._training = None
-    return la
 
 
 def _note_sample(rows: Rows, sample_bytes: int, what: str) -> None:
