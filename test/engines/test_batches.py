@@ -162,8 +162,9 @@ def test_a_posterior_that_the_rows_choose_is_tuned_as_asked(tune: str) -> None:
     model = posterior("classification").model
     held = (x[:50], y[:50]) if tune == "validated" else None
     la = fit_batches(Laplace(model, "classification", "auto", activation="tanh"), [(x, y)], tune=tune, validation=held)
-    alone = Laplace(model, "classification", "auto", activation="tanh").fit(x, y)
-    alone.optimize_prior_precision(method=tune, **({} if held is None else {"X_val": held[0], "y_val": held[1]}))
+    alone = Laplace(model, "classification", "auto", activation="tanh")
+    alone.tuned_fit(x, y, {**alone._fit_options(), "tune": tune}, held)
+    assert alone.choice is None or alone.choice.structure == la.choice.structure
     assert la.prior_precision == pytest.approx(alone.prior_precision, rel=1e-8)
     np.testing.assert_allclose(la.predict(x).variance, alone.predict(x).variance, rtol=1e-8)
 

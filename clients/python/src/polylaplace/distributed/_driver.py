@@ -115,10 +115,7 @@ def fit(
     needs_rows = tune is not None and as_tune_method(tune) in _READ_TRAINING_DATA
     sample = SampleJob(*common, max(1, sample_bytes // row_bytes), seed)
     if la.subset_of_weights == AUTO or la.hessian_structure in ("lowrank", "gp", "functional", "ekfac"):
-        rows_fitted = _drawn(engine, sample, progress)
-        _fit_to_rows(la, rows_fitted, sample_bytes)
-        if tune is not None:
-            _tune(la, tune, tune_sigma_noise, validation, rows_fitted if needs_rows else None)
+        _fit_to_rows(la, _drawn(engine, sample, progress), sample_bytes, tune, tune_sigma_noise, validation)
         return la
     job = SumJob(*common, None if checkpoint is None else os.fspath(checkpoint), deterministic)
     total = _merged_in_order(engine, job, progress) if deterministic else _reduced(engine, job, progress, "fit")
@@ -181,11 +178,27 @@ def _tune(
     la.optimize_prior_precision(method=method, tune_sigma_noise=noise, **more)
 
 
-def _fit_to_rows(la: Laplace, rows: Rows, sample_bytes: int) -> None:
-    """A posterior of which nothing adds up: of the linear model over all weights, or one that the rows choose."""
+def _fit_to_rows(
+    la: Laplace,
+    rows: Rows,
+    sample_bytes: int,
+    tune: str | None,
+    noise: bool,
+    validation: tuple[Any, Any] | None,
+) -> None:
+    """A posterior of which nothing adds up: of the linear model over all weights, or one that the rows choose.
+
+    It is tuned as it is fitted: the mode of the linear model is that of its own prior.
+    """
     _note_sample(rows, sample_bytes, "Of this posterior nothing adds up over machines, so that it is fitted to")
     data = rows.data
-    la.fit(data.x, data.y, sample_weight=data.weights)
+    if tune is None:
+        la.fit(data.x, data.y, sample_weight=data.weights)
+    else:
+        found = ("priorPrecision", "sigmaNoise") if noise else ("priorPrecision",)
+        options = {key: value for key, value in la._fit_options().items() if key not in found}
+        options["tune"] = as_tune_method(tune)
+        la.tuned_fit(data.x, data.y, options, validation, sample_weight=data.weights)
     la._training = None
 
 
