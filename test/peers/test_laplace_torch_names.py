@@ -494,3 +494,17 @@ def test_in_the_span_of_all_jacobians_it_is_the_gaussian_over_weights() -> None:
     assert torch.isfinite(gradient).all()
     with pytest.raises(ValueError, match="variational"):
         ours.Laplace(model, "regression", "all", "gp", functional_approximation="variational")
+
+
+@pytest.mark.parametrize(("subset", "structure"), [*STRUCTURES, ("all", "gp")])
+def test_means_are_the_networks_outputs_to_the_last_bit(subset: str, structure: str) -> None:
+    model = network().float()
+    rows, y = torch.randn(30, 4, dtype=torch.float32), torch.randn(30, CLASSES, dtype=torch.float32)
+    options = {"n_subset": 30} if structure == "gp" else {}
+    own = ours.Laplace(model, "regression", subset, structure, **options)
+    own.fit(DataLoader(TensorDataset(rows, y), batch_size=11))
+    mean, variance = own(rows)
+    assert mean.dtype == variance.dtype == torch.float32
+    torch.testing.assert_close(mean, model(rows), rtol=1e-6, atol=1e-7)
+    if structure != "gp":
+        assert torch.equal(mean, model(rows))

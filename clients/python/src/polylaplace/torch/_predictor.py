@@ -45,10 +45,9 @@ class Predictor:
             joint: whether the covariance is that of all outputs of all rows.
         """
         backend = self._backend
-        outputs = None
-        if backend.last_layer:
-            with torch.no_grad():
-                outputs, X = backend.model.answering_features(X)
+        with torch.no_grad():
+            # The mean is the network's own answer, to the last bit.
+            outputs, X = backend.model.answering_features(X) if backend.last_layer else (backend.model(X), X)
         inputs = inputs_of(X, backend.dict_key_y)
         if shape_of(inputs) != self._shape:
             return None
@@ -60,7 +59,7 @@ class Predictor:
         ]
         answer = together(answers)
         like = next(backend._model.parameters())
-        mean = _tensor(answer["mean"], like) if outputs is None else outputs
+        mean = outputs if outputs.shape == answer["mean"].shape else _tensor(answer["mean"], like)
         return mean.flatten() if joint else mean, _tensor(answer["covariance"], like)
 
     def _under(self, prior_precision: Tensor, H_factor: Tensor) -> Remote:
