@@ -7,6 +7,7 @@ import { curvatureArrays, mergeCurvature, withoutCurvature } from '../curvature/
 import { type Curvature, isSum } from '../curvature/curvature.js'
 import { DataError, OptionError } from '../errors/errors.js'
 import { mergeAgreements } from '../likelihood/agreement.js'
+import type { CurvatureKind } from '../options/words.js'
 import { structuredPosterior } from '../posterior/structured.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
 import { areWeights, checkWeights } from '../tensor/sample-weights.js'
@@ -38,7 +39,9 @@ export async function withChangedRows(given: PosteriorState, change: RowChange, 
   const own = await accumulation.sums()
   const sign = change === 'add' ? 1 : -1
   const examples = given.examples + sign * own.examples
-  const curvature = change === 'add' ? mergeCurvature(fitted, own.curvature) : without(fitted, own.curvature, examples)
+  const curvature = change === 'add'
+    ? mergeCurvature(fitted, own.curvature)
+    : without(fitted, own.curvature, examples, options.curvature)
   const state = withoutScores(given)
   const agreement = change === 'add' ? mergeAgreements(given.training?.agreement, own.agreement) : undefined
   return { ...state, examples, weighted: given.weighted === true || areWeights(weights),
@@ -79,14 +82,15 @@ function summedCurvature({ fitted, mode, choice, options, evaluator }: Posterior
 }
 
 /** @throws DataError where the rows were not among those that were summed */
-function without(whole: Curvature, part: Curvature, examples: number): Curvature {
+function without(whole: Curvature, part: Curvature, examples: number, kind: CurvatureKind): Curvature {
   if (examples <= 0) {
     throw examples === 0
       ? new DataError('EMPTY_DATA', 'These are all rows of the fit: nothing is left to have a posterior of.')
       : notAmongThem()
   }
   const rest = withoutCurvature(whole, part)
-  checkDiagonals(rest)
+  // The Hessian itself is no sum of squares.
+  if (kind !== 'hessian') checkDiagonals(rest)
   return rest
 }
 
