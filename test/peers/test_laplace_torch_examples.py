@@ -263,6 +263,48 @@ def test_some_parameters_by_requires_grad() -> None:
     assert la(next(iter(loader))).shape == (4, 2)
 
 
+class Masked(Words):
+    """A language model that leaves its mask out where no row needs one, unless it is traced, as transformers does."""
+
+    def forward(self, data: Any) -> torch.Tensor:
+        mask = data["attention_mask"]
+        if not torch.jit.is_tracing() and bool((mask == 1).all()):
+            mask = torch.ones_like(mask)
+        if mask.shape[1] > float(mask.new_tensor(1.5)):  # A number that no row decides, of which torch warns too.
+            data = {"input_ids": data["input_ids"], "attention_mask": mask}
+        return super().forward(data)
+
+
+class PassedOn(nn.Module):
+    """A network inside another one that passes on what it gets, as peft's."""
+
+    def __init__(self, base: nn.Module) -> None:
+        super().__init__()
+        self.base_model = base
+
+    def get_base_model(self) -> nn.Module:
+        return self.base_model
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.base_model(*args, **kwargs)
+
+
+@pytest.mark.parametrize("structure", ["diag", "kron"])
+def test_networks_of_transformers_and_peft(structure: str) -> None:
+    loader, base = texts(), Masked().eval()
+    base.embedding.weight.requires_grad = False
+    la = Laplace(PassedOn(base), "classification", subset_of_weights="all", hessian_structure=structure)
+    la.fit(loader)
+    batch = next(iter(loader))
+    assert la.n_params == 8 * 8 + 8 + 2 * 8
+    # By torch's own Jacobians, of the same precision.
+    J, f = la.backend.jacobians(batch)
+    torch.testing.assert_close(f, base(batch))
+    mean, variance = la._glm_predictive_distribution(batch)
+    torch.testing.assert_close(mean, f)
+    torch.testing.assert_close(variance, la.functional_variance(J), rtol=1e-3, atol=1e-5)
+
+
 def test_low_rank_adapters() -> None:
     class Adapted(nn.Module):
         """A layer that stays as it is, and a product of two small ones that is learnt (LoRA)."""

@@ -3,7 +3,8 @@ rows would take otherwise. An export keeps what one call did; what it cannot kee
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ def check_no_branches(torch: Any, module: Any, given: Sequence[Any]) -> None:
         return module(*(row.unsqueeze(0) for row in rows))
 
     try:
-        with torch.no_grad():
+        with torch.no_grad(), _as_if_traced(torch):
             torch.func.vmap(one, randomness="same")(*given)
     except Exception as error:  # Not all of torch can be mapped; what is looked for has words of its own.
         if not any(words in str(error) for words in _DECIDED):
@@ -94,6 +95,17 @@ def check_no_branches(torch: Any, module: Any, given: Sequence[Any]) -> None:
             "and choose by torch.where.",
             "BAD_GRAPH",
         ) from error
+
+
+@contextmanager
+def _as_if_traced(torch: Any) -> Iterator[None]:
+    """Code that asks whether it is being traced does here what it does in the export (masks of Hugging Face's)."""
+    own = torch.jit.is_tracing
+    torch.jit.is_tracing = lambda: True
+    try:
+        yield
+    finally:
+        torch.jit.is_tracing = own
 
 
 def _numbers(torch: Any, module: Any, given: Sequence[Any]) -> Array:

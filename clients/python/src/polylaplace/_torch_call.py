@@ -76,11 +76,13 @@ def tensor_names(module: Any) -> set[str]:
 
 
 def _forward(module: Any) -> list[_Parameter] | None:
-    """The parameters of forward; None where they cannot be known."""
+    """The parameters of forward, of the module inside where one (peft's) passes on all it gets; None: not known."""
     try:
-        return list(inspect.signature(module.forward).parameters.values())
+        own = list(inspect.signature(module.forward).parameters.values())
     except (TypeError, ValueError):
         return None
+    passes_on = bool(own) and all(each.kind in _ANY for each in own)
+    return _forward(module.get_base_model()) if passes_on and hasattr(module, "get_base_model") else own
 
 
 def _takes_one(forward: Sequence[_Parameter], names: Sequence[str]) -> bool:
@@ -88,6 +90,7 @@ def _takes_one(forward: Sequence[_Parameter], names: Sequence[str]) -> bool:
     return len(forward) == 1 and forward[0].kind in _PLACES and forward[0].name not in names
 
 
+_ANY = (_Parameter.VAR_POSITIONAL, _Parameter.VAR_KEYWORD)
 _PLACES = (_Parameter.POSITIONAL_ONLY, _Parameter.POSITIONAL_OR_KEYWORD)
 
 
