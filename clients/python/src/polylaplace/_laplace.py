@@ -331,16 +331,9 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
         usual = "full" if subset_of_weights == "subnetwork" else "kron"
         self.hessian_structure = hessian_structure or (AUTO if open_structure else usual)
         tunes_noise = isinstance(sigma_noise, str) and sigma_noise == "full"
-        if tunes_noise:
-            sigma_noise = None
-        given = {
-            "priorPrecision": None if prior_precision is None else as_numbers(prior_precision, "prior_precision"),
-            "priorMean": None if prior_mean is None else as_numbers(prior_mean, "prior_mean"),
-            "sigmaNoise": None if sigma_noise is None else as_noise(sigma_noise, "sigma_noise"),
-            "temperature": None if temperature is None else as_number(temperature, "temperature"),
-        }
-        self._given = {key for key, value in given.items() if value is not None}
-        self._prior = {key: DEFAULT_PRIOR[key] if value is None else value for key, value in given.items()}
+        given = _given_prior(prior_precision, prior_mean, None if tunes_noise else sigma_noise, temperature)
+        self._given = set(given)
+        self._prior = {**DEFAULT_PRIOR, **given}
         self._options = fit_options(
             likelihood=self.likelihood,
             **as_subset(subset_of_weights, subnetwork_indices),
@@ -413,3 +406,14 @@ def load(
     """
     data = bytes(path) if isinstance(path, (bytes, bytearray)) else Path(path).read_bytes()
     return Laplace.from_bytes(data, model=model, example=example, client=client)
+
+
+def _given_prior(prior_precision: Any, prior_mean: Any, sigma_noise: Any, temperature: Any) -> dict[str, Any]:
+    """The hyper-parameters that were given, by the names of the protocol."""
+    given = {
+        "priorPrecision": None if prior_precision is None else as_numbers(prior_precision, "prior_precision"),
+        "priorMean": None if prior_mean is None else as_numbers(prior_mean, "prior_mean"),
+        "sigmaNoise": None if sigma_noise is None else as_noise(sigma_noise, "sigma_noise"),
+        "temperature": None if temperature is None else as_number(temperature, "temperature"),
+    }
+    return {key: value for key, value in given.items() if value is not None}

@@ -63,29 +63,15 @@ def marglik_training(
         The posterior at the best evidence; the network, with the weights that it had then; the negative log marginal
         likelihood of each step; the mean loss of each epoch.
     """
-    if likelihood not in (Likelihood.CLASSIFICATION, Likelihood.REGRESSION):
-        raise OptionError(
-            f"likelihood must be 'classification' or 'regression'; got {likelihood!r}.",
-            "BAD_OPTION",
-            {"option": "likelihood"},
-        )
+    regression = _is_regression(likelihood)
     settings = {"lr_hyp": lr_hyp, "temperature": temperature}
     settings |= {"prior_prec_init": prior_prec_init, "sigma_noise_init": sigma_noise_init}
     for name, value in settings.items():
         demand_positive(value, name)
-    options = dict(optimizer_kwargs or {})
-    if options.get("weight_decay"):
-        warnings.warn(
-            "The prior precision is the weight decay, and is found here: optimizer_kwargs' weight_decay is set to 0.",
-            LaplaceWarning,
-            stacklevel=user_level(),
-        )
-        options["weight_decay"] = 0.0
-    regression = likelihood == Likelihood.REGRESSION
     hyper = _Hyper.begin(
         model, regression, prior_structure, temperature * prior_prec_init, sigma_noise_init, fix_sigma_noise
     )
-    optimizer = optimizer_cls(model.parameters(), **options)
+    optimizer = optimizer_cls(model.parameters(), **_without_weight_decay(optimizer_kwargs or {}))
     scheduler = None if scheduler_cls is None else scheduler_cls(optimizer, **(scheduler_kwargs or {}))
     hyper_optimizer = Adam(hyper.parameters(), lr=lr_hyp)
     training = _Training(model, train_loader, regression, temperature, optimizer, scheduler, dict_key_y)
@@ -121,21 +107,36 @@ def marglik_training(
             la = posterior(hyper.prior_precision().detach(), hyper.sigma_noise(detached=True), False)
         model.train(mode)
         for _ in range(n_hypersteps):
-            hyper_optimizer.zero_grad()
-            sigma = hyper.sigma_noise() if hyper.tunes_noise else None
-            prior = hyper.prior_precision()
-            value = -la.log_marginal_likelihood(prior, sigma)
-            value.backward()
-            hyper_optimizer.step()
-            margliks.append(value.item())
+            value, prior, noise = hyper.step(la, hyper_optimizer)
+            margliks.append(value)
         if best is None or margliks[-1] < best[0]:
-            noise = hyper.sigma_noise(detached=True) if sigma is None else sigma.detach()
-            best = margliks[-1], deepcopy(model.state_dict()), prior.detach(), noise
+            best = margliks[-1], deepcopy(model.state_dict()), prior, noise
     prior, noise = hyper.prior_precision().detach(), hyper.sigma_noise(detached=True)
     if best is not None:
         _, weights, prior, noise = best
         model.load_state_dict(weights)
     return posterior(prior, noise, enable_backprop), model, margliks, losses
+
+
+def _is_regression(likelihood: Likelihood | str) -> bool:
+    if likelihood in (Likelihood.CLASSIFICATION, Likelihood.REGRESSION):
+        return likelihood == Likelihood.REGRESSION
+    raise OptionError(
+        f"likelihood must be 'classification' or 'regression'; got {likelihood!r}.",
+        "BAD_OPTION",
+        {"option": "likelihood"},
+    )
+
+
+def _without_weight_decay(options: Mapping[str, Any]) -> dict[str, Any]:
+    if not options.get("weight_decay"):
+        return dict(options)
+    warnings.warn(
+        "The prior precision is the weight decay, and is found here: optimizer_kwargs' weight_decay is set to 0.",
+        LaplaceWarning,
+        stacklevel=user_level(),
+    )
+    return {**options, "weight_decay": 0.0}
 
 
 @dataclass
@@ -170,6 +171,15 @@ class _Hyper:
         if not self.regression:
             return 1.0
         return self.log_sigma.detach().exp() if detached else self.log_sigma.exp()
+
+    def step(self, la: Any, optimizer: Adam) -> tuple[float, Tensor, Any]:
+        """One step along the evidence's gradient: minus the evidence, prior and noise, all of them before it."""
+        optimizer.zero_grad()
+        prior, noise = self.prior_precision(), self.sigma_noise(detached=True)
+        value = -la.log_marginal_likelihood(prior, self.sigma_noise() if self.tunes_noise else None)
+        value.backward()
+        optimizer.step()
+        return value.item(), prior.detach(), noise
 
 
 @dataclass
