@@ -10,8 +10,7 @@ import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
 import { fullPosterior } from './full.js'
 import { lastLayerVariance, type PosteriorParts } from './posterior-parts.js'
-import { checkSettings, once, priorByParameter, priorLogDet, priorScatter,
-  type StructuredPosterior } from './posterior.js'
+import { aroundMean, checkSettings, once, priorByParameter, type StructuredPosterior } from './posterior.js'
 
 type BlockCurvature = Extract<Curvature, { structure: 'blockdiag' }>
 
@@ -62,19 +61,14 @@ function withBlocks(curvature: BlockCurvature, slots: readonly ParameterSlot[], 
   const logDetPrecision = once(() => sum(posterior => posterior.logDetPrecision()))
   return {
     structure: 'blockdiag',
-    size,
-    slots,
     curvature,
-    mean,
-    settings,
+    ...aroundMean(mean, slots, settings),
     withSettings: changes => {
       const next = { ...settings, ...changes }
       return withBlocks(curvature, slots, mean, next,
         own => blocks().map(block => ({ ...block, posterior: block.posterior.withSettings(own(block.places)) })))
     },
     logDetPrecision,
-    logDetPrior: () => priorLogDet(settings, slots),
-    scatter: () => priorScatter(mean, settings, slots),
     posteriorVariance: () => byBlock(1, posterior => posterior.posteriorVariance()),
     precisionMatrix: () => {
       checkBytes('The dense matrix', 16 * size * size, 'Work with the blocks.')

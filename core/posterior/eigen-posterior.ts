@@ -12,7 +12,7 @@ import { diagonalsIn, isThin } from './eigenbasis.js'
 import type { FactorEigens } from './factor-eigen.js'
 import { sumOfLogarithms } from './log-product.js'
 import { lastLayerVariance } from './posterior-parts.js'
-import { checkSettings, deviation, once, priorByParameter, priorByTensor, priorLogDet, priorScatter,
+import { aroundMean, checkSettings, deviation, logDensity, once, priorByParameter, priorByTensor,
   type StructuredPosterior } from './posterior.js'
 
 /**
@@ -52,25 +52,20 @@ export function eigenPosterior(curvature: Curvature | EkfacCurvature, blocks: ()
   }
   return {
     structure: curvature.structure,
-    size,
-    slots,
     curvature,
-    mean,
-    settings,
+    ...aroundMean(mean, slots, settings),
     withSettings: changes => eigenPosterior(curvature, blocks, slots, mean, { ...settings, ...changes }, factors),
     ...(factors === undefined ? {} : { factors }),
     logDetPrecision: once(() =>
       -placed().reduce((sum, block) => sum + sumOfLogarithms(ownValues(block, block.variance)), 0)
     ),
-    logDetPrior: () => priorLogDet(settings, slots),
-    scatter: () => priorScatter(mean, settings, slots),
     posteriorVariance: () => covarianceDiagonal(placed(), size),
     precisionMatrix: () => precisionMatrix(placed(), size),
     covarianceTimes: (vectors, count) => inEigenbasis(vectors, count, 1, true),
     // Left in the eigenbasis: R R' is right, while single columns of R belong to no parameter.
     whiten: (vectors, count) => inEigenbasis(vectors, count, 0.5, false),
     sample: (count, random) => draw(placed(), mean, count, random),
-    logProb: theta => logDensity(placed(), deviationFrom(theta, mean)),
+    logProb: theta => logDensityAt(placed(), deviationFrom(theta, mean)),
     parts: once(() => ({ kind: 'blocks', blocks: weighted() })),
     lastLayerVariance: (features, examples, kind) =>
       lastLayerVariance({ kind: 'blocks', blocks: weighted() }, slots, features, examples, kind),
@@ -114,7 +109,7 @@ function covarianceDiagonal(blocks: readonly PlacedBlock[], size: number): Float
 }
 
 /** The log density at a distance from the mean. */
-function logDensity(blocks: readonly PlacedBlock[], distance: Float64Array): number {
+function logDensityAt(blocks: readonly PlacedBlock[], distance: Float64Array): number {
   const size = distance.length
   let quadratic = 0
   let logDet = 0
@@ -125,7 +120,7 @@ function logDensity(blocks: readonly PlacedBlock[], distance: Float64Array): num
     })
     logDet -= sumOfLogarithms(ownValues(block, block.variance))
   }
-  return -0.5 * (size * Math.log(2 * Math.PI) - logDet + quadratic)
+  return logDensity(size, logDet, quadratic)
 }
 
 /**

@@ -12,7 +12,8 @@ import type { ParameterSlot } from '../network/parameter-slot.js'
 import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 import { applied } from './applied.js'
 import { outputMoments, type ProcessParts } from './posterior-parts.js'
-import { checkSettings, once, priorByParameter, priorLogDet, priorScatter, type ProcessPosterior } from './posterior.js'
+import { aroundMean, checkSettings, logDensity, once, priorByParameter, priorLogDet,
+  type ProcessPosterior } from './posterior.js'
 
 /** Eigenvalues below this share of the largest are rounding. */
 const ROUNDING = 1e-14
@@ -39,15 +40,10 @@ export function factoredPosterior(curvature: FactoredCurvature, slots: readonly 
   const parts = once((): ProcessParts => partsOf(solved(), deviations(), settings, slots))
   return {
     structure: curvature.of,
-    size,
-    slots,
     curvature,
-    mean,
-    settings,
+    ...aroundMean(mean, slots, settings),
     withSettings: changes => factoredPosterior(curvature, slots, mean, { ...settings, ...changes }),
     logDetPrecision,
-    logDetPrior: () => priorLogDet(settings, slots),
-    scatter: () => priorScatter(mean, settings, slots),
     posteriorVariance: () => {
       const { rank, rows } = solved()
       const left = new Float64Array(size).fill(1)
@@ -72,7 +68,7 @@ export function factoredPosterior(curvature: FactoredCurvature, slots: readonly 
       const distance = theta.map((value, i) => value - mean[i])
       const image = precisionTimes(distance, 1)
       const quadratic = distance.reduce((sum, value, i) => sum + value * image[i], 0)
-      return -0.5 * (size * Math.log(2 * Math.PI) - logDetPrecision() + quadratic)
+      return logDensity(size, logDetPrecision(), quadratic)
     },
     parts,
     lastLayerVariance: (features, examples, kind) =>

@@ -8,8 +8,7 @@ import type { ParameterSlot } from '../network/parameter-slot.js'
 import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 import type { RandomGenerator } from '../tensor/random.js'
 import { lastLayerVariance } from './posterior-parts.js'
-import { checkSettings, once, priorByParameter, priorLogDet, priorScatter,
-  type StructuredPosterior } from './posterior.js'
+import { aroundMean, checkSettings, logDensity, once, priorByParameter, type StructuredPosterior } from './posterior.js'
 
 type FullCurvature = Extract<Curvature, { structure: 'full' }>
 
@@ -30,15 +29,10 @@ function fullPosteriorWith(curvature: FullCurvature, values: () => Float64Array,
   const covariance = once(() => choleskyInverse(size, factor()))
   return {
     structure: 'full',
-    size,
-    slots,
     curvature,
-    mean,
-    settings,
+    ...aroundMean(mean, slots, settings),
     withSettings: changes => fullPosteriorWith(curvature, values, slots, mean, { ...settings, ...changes }),
     logDetPrecision,
-    logDetPrior: () => priorLogDet(settings, slots),
-    scatter: () => priorScatter(mean, settings, slots),
     posteriorVariance: () => Float64Array.from({ length: size }, (_, i) => covariance()[i * size + i]),
     precisionMatrix: precision,
     jitter: () => factored().jitter,
@@ -49,7 +43,7 @@ function fullPosteriorWith(curvature: FullCurvature, values: () => Float64Array,
     },
     whiten: (vectors, count) => whiten(factor(), size, vectors, count),
     sample: (count, random) => draw(factor(), mean, count, random),
-    logProb: theta => -0.5 * (size * Math.log(2 * Math.PI) - logDetPrecision() + squaredNorm(factor(), theta, mean)),
+    logProb: theta => logDensity(size, logDetPrecision(), squaredNorm(factor(), theta, mean)),
     parts: once(() => ({ kind: 'factors', blocks: [{ slots: slots.map((_, slot) => slot), lower: factor() }] })),
     lastLayerVariance: (features, examples, kind) =>
       lastLayerVariance({ kind: 'covariance', covariance: covariance() }, slots, features, examples, kind),

@@ -11,7 +11,7 @@ import type { PosteriorSettings } from '../options/hyperparameters.js'
 import type { RandomGenerator } from '../tensor/random.js'
 import { applied, shares } from './applied.js'
 import { lowRankPart } from './low-rank-outputs.js'
-import { checkSettings, once, priorLogDet, priorScatter, type StructuredPosterior } from './posterior.js'
+import { checkSettings, logDensity, once, priorLogDet, priorScatter, type StructuredPosterior } from './posterior.js'
 
 /**
  * The posterior of a low-rank curvature.
@@ -137,5 +137,5 @@ function logProb(model: LowRankModel, size: number, point: Float64Array): number
   const image = applied(model, size, distance, 1, share => share / (1 - share))
   const quadratic = model.delta * distance.reduce((sum, value, i) => sum + value * image[i], 0)
   const logDet = size * Math.log(model.delta) + shares(model).reduce((sum, share) => sum - Math.log1p(-share), 0)
-  return -0.5 * (size * Math.log(2 * Math.PI) - logDet + quadratic)
+  return logDensity(size, logDet, quadratic)
 }

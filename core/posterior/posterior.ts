@@ -65,6 +65,19 @@ export interface StructuredPosterior {
   spectrum(): Spectrum
 }
 
+/** Mean, settings and the prior's terms, which are the same in every structure. */
+export function aroundMean(mean: Float64Array, slots: readonly ParameterSlot[],
+  settings: PosteriorSettings
+): Pick<StructuredPosterior, 'size' | 'slots' | 'mean' | 'settings' | 'logDetPrior' | 'scatter'> {
+  return { size: mean.length, slots, mean, settings, logDetPrior: () => priorLogDet(settings, slots),
+    scatter: () => priorScatter(mean, settings, slots) }
+}
+
+/** Log density of a Gaussian over `size` numbers at a squared distance d' P d. */
+export function logDensity(size: number, logDetPrecision: number, squaredDistance: number): number {
+  return -0.5 * (size * Math.log(2 * Math.PI) - logDetPrecision + squaredDistance)
+}
+
 /** The posterior of a process over the outputs, or of one of them. */
 export interface ProcessPosterior extends StructuredPosterior {
   parts(): ProcessParts

@@ -9,7 +9,7 @@ import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
 import { factoredPosterior } from './factored.js'
 import { outputMoments } from './posterior-parts.js'
-import { once, priorLogDet, priorScatter, type ProcessPosterior, type StructuredPosterior } from './posterior.js'
+import { aroundMean, once, priorLogDet, type ProcessPosterior, type StructuredPosterior } from './posterior.js'
 import { spanPosterior } from './span.js'
 
 /** The posterior around `mean`. @throws OptionError BAD_OPTION */
@@ -26,7 +26,7 @@ export function processPosterior(curvature: ProcessCurvature, slots: readonly Pa
 
 /** The posteriors of all outputs together. */
 function independentOutputs(curvature: ProcessCurvature, own: readonly ProcessPosterior[]): StructuredPosterior {
-  const [{ size, slots, mean, settings }] = own
+  const [{ slots, mean, settings }] = own
   const refuse = (): never => {
     throw new OptionError('BAD_COMBINATION',
       `Each of the ${own.length} outputs has a posterior over the weights of its own (independentOutputs), so that `
@@ -37,17 +37,13 @@ function independentOutputs(curvature: ProcessCurvature, own: readonly ProcessPo
     once(() => own.reduce((total, posterior) => total + of(posterior), 0))
   return {
     structure: 'functional',
-    size,
-    slots,
     curvature,
-    mean,
-    settings,
+    ...aroundMean(mean, slots, settings),
     byOutput: own,
     withSettings: changes => processPosterior(curvature, slots, mean, { ...settings, ...changes }),
     logDetPrecision: sum(posterior => posterior.logDetPrecision()),
     logDetPrior: () => own.length * priorLogDet(settings, slots),
     // The outputs share the network's weights, which are far from the prior's mean once.
-    scatter: () => priorScatter(mean, settings, slots),
     posteriorVariance: refuse,
     marginals: () => ({ means: joined(own.map(() => mean)),
       variances: joined(own.map(each => each.posteriorVariance())) }),

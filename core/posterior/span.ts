@@ -11,7 +11,7 @@ import { gemm } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 import { outputMoments, type ProcessParts } from './posterior-parts.js'
-import { checkSettings, once, priorLogDet, priorScatter, type ProcessPosterior } from './posterior.js'
+import { aroundMean, checkSettings, once, priorLogDet, type ProcessPosterior } from './posterior.js'
 
 /** Orthonormal rows R, rank x P, and the eigenvalues l of H there. */
 export interface SpannedCurvature {
@@ -44,17 +44,12 @@ export function spanPosterior(spanned: SpannedCurvature, slots: readonly Paramet
   const parts = once((): ProcessParts => ({ kind: 'span', vectors: splitVectors(slots, B(), rank) }))
   return {
     structure: 'functional',
-    size,
-    slots,
     curvature: { structure: 'process', size, parts: [spanned] },
-    mean,
-    settings,
+    ...aroundMean(mean, slots, settings),
     withSettings: changes => spanPosterior(spanned, slots, mean, { ...settings, ...changes }),
     logDetPrecision: once(() =>
       priorLogDet(settings, slots) + values.reduce((sum, value) => sum + Math.log1p(scale * value / delta), 0)
     ),
-    logDetPrior: () => priorLogDet(settings, slots),
-    scatter: () => priorScatter(mean, settings, slots),
     posteriorVariance: () => {
       const variances = new Float64Array(size)
       B().forEach((value, i) => {

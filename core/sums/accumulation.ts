@@ -3,12 +3,13 @@ import type { WorkOptions } from '../budget/progress.js'
 import { zeroCurvature } from '../curvature/accumulate.js'
 import { checkMemory, sumBytes } from '../curvature/posterior-bytes.js'
 import { ShapeError } from '../errors/errors.js'
+import type { RealArray } from '../kernels/linear-algebra.js'
 import { noAgreement } from '../likelihood/agreement.js'
 import { checkOneClass, withClassWeight } from '../likelihood/class-weights.js'
 import { checkLabels } from '../likelihood/labels.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { termsOf } from '../likelihood/output-layout.js'
-import { labelledExamples, leftOutNote } from '../likelihood/position-labels.js'
+import { type LabelledExamples, labelledExamples, leftOutNote } from '../likelihood/position-labels.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { forEachBatch, sliceExamples } from '../network/batches.js'
 import { networkInputs } from '../network/input-rows.js'
@@ -77,8 +78,7 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
     curvature: options.curvature, draws: options.draws, seed: options.seed, kfacApprox: options.kfacApprox,
     keepFeatures }, shards)
   let examples = 0
-  const reservoir = rowReservoir(options.seed, outputs)
-  let kept: Promise<void> = Promise.resolve()
+  const features = keepFeatures ? featureSample(options.seed, outputs) : undefined
   return {
     async add(x, y, work, given) {
       const rows = networkInputs(x, network, evaluator.precision, note)
@@ -98,14 +98,7 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
           const labels = values.subarray(from * width, to * width)
           const scheduled = await scheduler.schedule({ x: sliceExamples(rows, network.inputs, from, to), labels,
             examples: to - from, first: examples + from, weights: weights?.slice(from, to) })
-          if (keepFeatures) {
-            // In the order of the batches: the random keys belong to the rows.
-            kept = kept.then(async () => {
-              const there = labelledExamples(labels, own, width / own)
-              reservoir.add(await scheduled.features ?? new Float64Array(0), there.labels, there.sizes)
-            })
-            kept.catch(() => undefined)
-          }
+          features?.add(scheduled.features, labelledExamples(labels, own, width / own))
         })
       } catch (error) {
         void scheduler.abandon()
@@ -118,9 +111,25 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
       await scheduler.collect() ??
         { examples: 0, loss: 0, curvature: zeroCurvature(options, slots, layers),
           agreement: noAgreement(options.likelihood, outputs) },
-    linearData: async () => {
-      await kept
-      return keepFeatures ? reservoir.data() : undefined
+    linearData: async () => features?.data(),
+  }
+}
+
+/** A sample of the rows of a last layer, drawn by the seed. */
+function featureSample(seed: number, outputs: number) {
+  const reservoir = rowReservoir(seed, outputs)
+  let added: Promise<void> = Promise.resolve()
+  return {
+    add(features: Promise<RealArray | undefined>, { labels, sizes }: LabelledExamples): void {
+      // In the order of the batches: the random keys belong to the rows.
+      added = added.then(async () => {
+        reservoir.add(await features ?? new Float64Array(0), labels, sizes)
+      })
+      added.catch(() => undefined)
+    },
+    async data(): Promise<LinearData | undefined> {
+      await added
+      return reservoir.data()
     },
   }
 }

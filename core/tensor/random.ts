@@ -37,11 +37,8 @@ function fillZiggurat(): void {
   for (let i = 0; i < LAYERS; i++) ratios[i] = edges[i + 1] / edges[i]
 }
 
-/**
- * A generator for a seed: a whole number from 0 to 2^53 - 1.
- * @throws OptionError BAD_OPTION when the seed is not such a number
- */
-export function randomGenerator(seed: number): RandomGenerator {
+/** 32 random bits at each call. @throws OptionError BAD_OPTION unless the seed is a whole number from 0 to 2^53 - 1 */
+function randomBits(seed: number): () => number {
   if (!Number.isSafeInteger(seed) || seed < 0) {
     throw new OptionError('BAD_OPTION', `Option seed must be a whole number from 0 to 2^53 - 1; got ${shown(seed)}.`, {
       option: 'seed',
@@ -59,7 +56,7 @@ export function randomGenerator(seed: number): RandomGenerator {
   }
   let [s0, s1, s2, s3] = state
 
-  const bits = (): number => {
+  return () => {
     const product = Math.imul(s1, 5)
     const result = Math.imul((product << 7) | (product >>> 25), 9)
     const shifted = s1 << 9
@@ -71,6 +68,14 @@ export function randomGenerator(seed: number): RandomGenerator {
     s3 = (s3 << 11) | (s3 >>> 21)
     return result >>> 0
   }
+}
+
+/**
+ * A generator for a seed: a whole number from 0 to 2^53 - 1.
+ * @throws OptionError BAD_OPTION when the seed is not such a number
+ */
+export function randomGenerator(seed: number): RandomGenerator {
+  const bits = randomBits(seed)
   const uniform = (): number => {
     // The high part first: in the other order every seed would give other numbers than it did.
     const high = bits() >>> 5

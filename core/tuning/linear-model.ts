@@ -52,40 +52,21 @@ export interface LinearModel {
 
 /** The linear model of a last layer with these slots. */
 export function linearModel(likelihood: LikelihoodModel, slots: readonly ParameterSlot[],
-  { features, labels, examples }: LinearData): LinearModel {
-  const layer = lastLayerShape(slots)
-  const { out: outputs, in: inputs } = layer
-  const phi = withOnes(features, examples, inputs, layer.bias >= 0)
+  data: LinearData): LinearModel {
+  const { features, labels, examples } = data
+  const { out: outputs, in: inputs, bias } = lastLayerShape(slots)
+  const phi = withOnes(features, examples, inputs, bias >= 0)
   // Directions of a search need no more digits than the features have.
   const direct: RealArray = features instanceof Float32Array ? Float32Array.from(phi) : phi
-  const width = inputs + (layer.bias < 0 ? 0 : 1)
+  const width = inputs + (bias < 0 ? 0 : 1)
   const size = outputs * width
   const indices = lastLayerIndices(slots)
-  const toMatrix = (w: Float64Array): Float64Array => Float64Array.from(indices, at => w[at])
-  const fromMatrix = (matrix: Float64Array): Float64Array => {
+  const inOrderOfTheta = (matrix: Float64Array): Float64Array => {
     const w = new Float64Array(size)
     for (let i = 0; i < size; i++) w[indices[i]] = matrix[i]
     return w
   }
-  const times = (w: Float64Array): Float64Array => {
-    const f = new Float64Array(examples * outputs)
-    gemm(false, true, examples, outputs, width, 1, phi, toMatrix(w), 0, f)
-    return f
-  }
-  const back = (r: Float64Array): Float64Array => {
-    const g = new Float64Array(size)
-    gemm(true, false, outputs, width, examples, 1, r, phi, 0, g)
-    return fromMatrix(g)
-  }
-  const curvature = (f: Float64Array, shape: SumShape): Curvature =>
-    accumulateLastLayer(zeroCurvature(shape, slots, [layer]), slots, features, f, examples, likelihood)
-  const gram = (): Float64Array => {
-    const matrix = new Float64Array(width * width)
-    syrk(width, examples, 1, phi, 0, matrix)
-    return matrix
-  }
-  let eigen: { values: Float64Array, vectors: Float64Array } | undefined
-  let inputValues: Float64Array | undefined
+  const residual = (f: Float64Array): Float64Array => likelihood.residual(f, labels, examples, outputs)
   return {
     examples,
     outputs,
@@ -94,14 +75,18 @@ export function linearModel(likelihood: LikelihoodModel, slots: readonly Paramet
     slots,
     likelihood,
     indices,
-    outputsAt: times,
-    loss: f => likelihood.loss(f, labels, examples, outputs),
     inputs: phi,
-    residual: f => likelihood.residual(f, labels, examples, outputs),
-    gradient: f => back(likelihood.residual(f, labels, examples, outputs)),
-    hessian: f => {
-      const full = curvature(f, { structure: 'full' })
-      return full.structure === 'full' ? full.matrix : new Float64Array(0)
+    outputsAt: w => {
+      const f = new Float64Array(examples * outputs)
+      gemm(false, true, examples, outputs, width, 1, phi, Float64Array.from(indices, at => w[at]), 0, f)
+      return f
+    },
+    loss: f => likelihood.loss(f, labels, examples, outputs),
+    residual,
+    gradient: f => {
+      const gradient = new Float64Array(size)
+      gemm(true, false, outputs, width, examples, 1, residual(f), phi, 0, gradient)
+      return inOrderOfTheta(gradient)
     },
     hessianTimes: f => {
       const lambda = lambdaTimes(likelihood, f, examples, outputs)
@@ -112,11 +97,28 @@ export function linearModel(likelihood: LikelihoodModel, slots: readonly Paramet
         gemm(false, true, examples, outputs, width, 1, direct, matrix, 0, u)
         const product = new Float64Array(size)
         gemm(true, false, outputs, width, examples, 1, lambda(u), direct, 0, product)
-        return fromMatrix(product)
+        return inOrderOfTheta(product)
       }
     },
     meanSquare: () => labels.reduce((sum, value) => sum + value * value, 0) / Math.max(1, labels.length),
+    ...curvatures(likelihood, slots, data),
+    ...grams(phi, examples, width),
+  }
+}
+
+function curvatures(likelihood: LikelihoodModel, slots: readonly ParameterSlot[],
+  { features, examples }: LinearData): Pick<LinearModel, 'curvature' | 'hessian' | 'spectrum'> {
+  const layer = lastLayerShape(slots)
+  const { out: outputs, in: inputs } = layer
+  const curvature = (f: Float64Array, shape: SumShape): Curvature =>
+    accumulateLastLayer(zeroCurvature(shape, slots, [layer]), slots, features, f, examples, likelihood)
+  let inputValues: Float64Array | undefined
+  return {
     curvature,
+    hessian: f => {
+      const full = curvature(f, { structure: 'full' })
+      return full.structure === 'full' ? full.matrix : new Float64Array(0)
+    },
     spectrum: (f, structure) => {
       if (structure === 'diag') {
         const diagonal = curvature(f, { structure: 'diag' })
@@ -124,15 +126,23 @@ export function linearModel(likelihood: LikelihoodModel, slots: readonly Paramet
           ? slots.map(slot => diagonal.diagonal.subarray(slot.offset, slot.offset + slot.size))
           : []
       }
-      const own = inputValues ??= inputEigenvalues(features, examples, inputs)
+      const a = inputValues ??= inputEigenvalues(features, examples, inputs)
       const b = symmetricEigen(outputs, likelihood.sumHessian(f, examples, outputs)).values.map(value =>
         Math.max(0, value)
       )
-      return slots.map((_, i) => (i === layer.bias ? b : outer(b, own)))
+      return slots.map((_, i) => (i === layer.bias ? b : outer(b, a)))
     },
-    gram,
-    gramEigen: () => eigen ??= symmetricEigen(width, gram()),
   }
+}
+
+function grams(phi: Float64Array, examples: number, width: number): Pick<LinearModel, 'gram' | 'gramEigen'> {
+  const gram = (): Float64Array => {
+    const matrix = new Float64Array(width * width)
+    syrk(width, examples, 1, phi, 0, matrix)
+    return matrix
+  }
+  let eigen: ReturnType<LinearModel['gramEigen']> | undefined
+  return { gram, gramEigen: () => eigen ??= symmetricEigen(width, gram()) }
 }
 
 /**
