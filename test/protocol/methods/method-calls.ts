@@ -80,3 +80,14 @@ export interface Expected {
     }
   }[]
 }
+
+/** A thread with the network of a classification and a posterior with prior precision 1. */
+export async function fittedTo({ bytes, x, y }: ReturnType<typeof caseFiles>,
+  more: WireMap = {}): Promise<{ caller: Caller, model: string, posterior: string, summary: DecodedMap }> {
+  const caller = createCaller()
+  const { handle } = await caller.call('readNetwork', { bytes })
+  const answer = await caller.call('fit', { model: String(handle),
+    options: { likelihood: 'classification', priorPrecision: 1, ...more }, x, y })
+  return { caller, model: String(handle), posterior: String(answer['handle']),
+    summary: answer['summary'] as DecodedMap }
+}

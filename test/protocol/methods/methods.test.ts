@@ -3,29 +3,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { float64 } from '../../../core/tensor/tensor.js'
-import { doublesToWire, tensorFromWire, tensorToWire } from '../../../protocol/frames/arrays.js'
+import { doublesToWire, tensorToWire } from '../../../protocol/frames/arrays.js'
 import type { DecodedMap } from '../../../protocol/frames/decoded-map.js'
 import type { WireMap } from '../../../protocol/frames/encode.js'
 import { METHODS } from '../../../protocol/methods/method-table.js'
 import { relativeDifference } from '../../support/compare.js'
-import { arrayIn, type Caller, caseFiles, createCaller } from './method-calls.js'
+import { arrayIn, caseFiles, createCaller, fittedTo } from './method-calls.js'
 
 const iris = caseFiles('tabular-iris')
 const run = iris.expected.runs.find(candidate => candidate.subset === 'last_layer' && candidate.structure === 'kron') ??
   iris.expected.runs[0]
 const [setting] = run.settings
-
-/** A thread with the network and a posterior with prior precision 1. */
-async function fitted(
-  more: WireMap = {},
-): Promise<{ caller: Caller, model: string, posterior: string, summary: DecodedMap }> {
-  const caller = createCaller()
-  const { handle } = await caller.call('readNetwork', { bytes: iris.bytes })
-  const answer = await caller.call('fit', { model: String(handle),
-    options: { likelihood: 'classification', priorPrecision: 1, ...more }, x: iris.x, y: iris.y })
-  return { caller, model: String(handle), posterior: String(answer['handle']),
-    summary: answer['summary'] as DecodedMap }
-}
 
 t.test('readNetwork, inspect, forward', async t => {
   const caller = createCaller()
@@ -85,7 +73,7 @@ t.test('networks from layers, scikit-learn and nnet compute what their definitio
 })
 
 t.test("a fit has the reference's numbers", async t => {
-  const { caller, posterior, summary } = await fitted()
+  const { caller, posterior, summary } = await fittedTo(iris)
   t.same(Object.keys(summary), [
     'likelihood',
     'subset',
@@ -131,7 +119,7 @@ t.test("a fit has the reference's numbers", async t => {
 })
 
 t.test('tune, withPrior and logMarginalLikelihood make and ask of other priors; the old posterior stays', async t => {
-  const { caller, posterior, summary } = await fitted()
+  const { caller, posterior, summary } = await fittedTo(iris)
   const { optimum } = run.tuned.scalar
   const tuned = await caller.call('tune', { posterior, options: { tune: 'marglik' } })
   const found = tuned['summary'] as DecodedMap
@@ -168,131 +156,8 @@ t.test('tune, withPrior and logMarginalLikelihood make and ask of other priors; 
   t.ok(Array.isArray(delta) && Number(leaveOneOutNll) > 0, 'the summary says what was chosen')
 })
 
-t.test('R9 streamed, partial and merged fits equal one fit', async t => {
-  const { caller, model, summary } = await fitted()
-  const options = { likelihood: 'classification', priorPrecision: 1 }
-  const rows = (from: number, to: number): WireMap => {
-    const data = new Float64Array((iris.x['data'] as Uint8Array).slice().buffer)
-    const labels = new Float64Array((iris.y['data'] as Uint8Array).slice().buffer)
-    return { x: doublesToWire([to - from, 4], data.slice(from * 4, to * 4)),
-      y: doublesToWire([to - from], labels.slice(from, to)) }
-  }
-  const same = (answer: DecodedMap): boolean =>
-    relativeDifference([Number((answer['summary'] as DecodedMap)['logMarginalLikelihood'])], [
-      Number(summary['logMarginalLikelihood']),
-    ]) < 1e-10
-  const { handle: fit } = await caller.call('fitBegin', { model, options }) as { handle: string }
-  t.equal((await caller.call('fitBatch', { fit, ...rows(0, 50) }))['examples'], 50)
-  t.equal((await caller.call('fitBatch', { fit, ...rows(50, 112) }))['examples'], 112)
-  t.ok(same(await caller.call('fitEnd', { fit })))
-  t.same(caller.dropped, [fit], 'the fit has ended')
-  await t.rejects(caller.call('fitEnd', { fit }), { code: 'UNKNOWN_HANDLE' })
-  const parts = await Promise.all(
-    [[0, 30], [30, 90], [90, 112]].map(([from, to]) =>
-      caller.call('fitPartial', { model, options, ...rows(from, to) })
-    ),
-  )
-  const bytes = parts.map(part => part['partial'] as Uint8Array)
-  const merged = await caller.call('mergePartials', { partials: bytes })
-  t.equal(merged['examples'], 112)
-  const backwards = await caller.call('mergePartials', {
-    partials: [(await caller.call('mergePartials', { partials: [bytes[2], bytes[1]] }))['partial'] as Uint8Array,
-      bytes[0]],
-  })
-  for (const partial of [merged, backwards]) {
-    t.ok(same(await caller.call('fitMerged', { model, options, partial: partial['partial'] as Uint8Array })))
-  }
-  const tuned = await caller.call('fitMerged', { model, options: { likelihood: 'classification', tune: 'linearized' },
-    partial: merged['partial'] as Uint8Array, x: iris.x, y: iris.y })
-  t.equal((tuned['summary'] as DecodedMap)['tuned'], 'linearized')
-  const other = await caller.call('fitPartial', { model, options: { ...options, structure: 'diag' }, ...rows(0, 30) })
-  await t.rejects(caller.call('mergePartials', { partials: [bytes[0], other['partial'] as Uint8Array] }), {
-    code: 'DIGEST_MISMATCH',
-  })
-  await t.rejects(caller.call('mergePartials', { partials: [] }), { code: 'EMPTY_DATA' })
-  await t.rejects(caller.call('mergePartials', { partials: [5] }), { code: 'PROTOCOL' })
-  const { handle: broken } = await caller.call('fitBegin', { model, options }) as { handle: string }
-  await t.rejects(
-    caller.call('fitBatch', { fit: broken, ...rows(0, 10), y: doublesToWire([10], new Float64Array(10).fill(7)) }),
-    { code: 'BAD_LABELS' },
-  )
-  t.same(caller.dropped.slice(-1), [broken], 'an error in a batch ends the fit')
-})
-
-t.test('a network in the message of a fit, and brief summaries', async t => {
-  const { caller, model, summary } = await fitted()
-  t.same(Object.keys((await caller.call('readNetwork', { bytes: iris.bytes, brief: true }))['summary'] as DecodedMap), [
-    'format',
-    'notes',
-  ])
-  const options = { likelihood: 'classification', priorPrecision: 1 }
-  const answer = await caller.call('fit', { network: { bytes: iris.bytes }, options, x: iris.x, y: iris.y,
-    brief: true })
-  t.match(answer['handle'], /^posterior:/)
-  t.same(Object.keys(answer['summary'] as DecodedMap), ['examples', 'priorPrecision', 'sigmaNoise', 'temperature',
-    'tuned', 'notes', 'inputs', 'declaredInputs', 'choice', 'training'])
-  const posterior = String(answer['handle'])
-  t.same((await caller.call('get', { posterior, names: ['summary'] }))['summary'], summary, 'the same posterior')
-  for (const method of ['tune', 'withPrior']) {
-    t.notOk(
-      'digest' in
-        ((await caller.call(method, { posterior, brief: true,
-          ...(method === 'tune' ? { options: { tune: 'marglik' } } : {}) }))['summary'] as DecodedMap),
-      method,
-    )
-  }
-  const { partial } = await caller.call('fitPartial', { network: { bytes: iris.bytes }, options, x: iris.x, y: iris.y })
-  t.match(
-    (await caller.call('fitMerged', { network: { bytes: iris.bytes }, options, partial: partial as Uint8Array }))[
-      'summary'
-    ],
-    { examples: 112 },
-  )
-  t.match((await caller.call('fitBegin', { network: { bytes: iris.bytes }, options }))['handle'], /^fit:/)
-  await t.rejects(caller.call('fit', { network: {}, options, x: iris.x, y: iris.y }), { code: 'PROTOCOL',
-    message: /bytes/ })
-  await t.rejects(caller.call('fit', { network: 5, options, x: iris.x, y: iris.y }), { code: 'PROTOCOL',
-    message: /network/ })
-  await t.rejects(caller.call('fit', { model, brief: 1, options, x: iris.x, y: iris.y }), { code: 'PROTOCOL',
-    message: /brief/ })
-})
-
-t.test('R3 a cancelled fit leaves nothing behind, and what was there as it was', async t => {
-  const { caller, model, posterior } = await fitted()
-  const before = await caller.call('predict', { posterior, x: iris.xTest })
-  const options = { likelihood: 'classification' }
-  for (const method of ['fit', 'fitPartial']) {
-    await t.rejects(caller.call(method, { model, options, x: iris.x, y: iris.y }, { signal: { aborted: true } }), {
-      code: 'CANCELLED',
-    }, method)
-  }
-  const { handle: fit } = await caller.call('fitBegin', { model, options }) as { handle: string }
-  await t.rejects(caller.call('fitBatch', { fit, x: iris.x, y: iris.y }, { signal: { aborted: true } }), {
-    code: 'CANCELLED',
-  })
-  t.same(caller.dropped, [fit])
-  await t.rejects(caller.call('predict', { posterior, x: iris.xTest }, { signal: { aborted: true } }), {
-    code: 'CANCELLED',
-  })
-  t.same(await caller.call('predict', { posterior, x: iris.xTest }), before)
-})
-
-t.test('R4 progress has a stage and counts', async t => {
-  const { caller, model } = await fitted()
-  const seen: { stage: string, done: number, total: number }[] = []
-  await caller.call('fit', { model, options: { likelihood: 'classification', batchSize: 20 }, x: iris.x, y: iris.y }, {
-    onProgress: report => {
-      seen.push(report)
-    },
-  })
-  t.ok(seen.some(report => report.stage === 'fit' && report.done === 112 && report.total === 112),
-    JSON.stringify(seen.slice(0, 3)))
-  t.ok(seen.every((report, i) => i === 0 || report.stage !== seen[i - 1].stage || report.done >= seen[i - 1].done),
-    'counts only grow')
-})
-
 t.test('predict sends the parts that are asked for', async t => {
-  const { caller, posterior } = await fitted()
+  const { caller, posterior } = await fittedTo(iris)
   const all = await caller.call('predict', { posterior, x: iris.xTest, options: { uncertainty: false } })
   t.same(Object.keys(all), ['mean', 'variance', 'probabilities', 'notes'])
   const some = await caller.call('predict', { posterior, x: iris.xTest, options: { uncertainty: false },
@@ -305,7 +170,7 @@ t.test('predict sends the parts that are asked for', async t => {
 })
 
 t.test('R8 samples: shapes, seeds, the same seed the same bytes', async t => {
-  const { caller, posterior } = await fitted()
+  const { caller, posterior } = await fittedTo(iris)
   const draw = async (method: string, more: WireMap): Promise<{ shape: readonly number[], bytes: Uint8Array }> => {
     const { samples } = await caller.call(method, { posterior, samples: 5, seed: 7, ...more }) as {
       samples: { shape: number[], data: Uint8Array }
@@ -333,7 +198,7 @@ t.test('R8 samples: shapes, seeds, the same seed the same bytes', async t => {
 
 t.test('get, logProb, functionalVariance and metrics', async t => {
   for (const structure of ['full', 'kron', 'diag']) {
-    const { caller, posterior } = await fitted({ structure })
+    const { caller, posterior } = await fittedTo(iris, { structure })
     const names = ['H', 'mean', 'posteriorVariance', 'posteriorPrecision', 'posteriorCovariance', 'scatter', 'loss',
       'logLikelihood', 'logMarginalLikelihood', 'logDetPosteriorPrecision', 'logDetPriorPrecision', 'logDetRatio',
       'priorPrecision', 'priorPrecisionDiag', 'sigmaNoise', 'temperature', 'summary']
@@ -371,7 +236,7 @@ t.test('get, logProb, functionalVariance and metrics', async t => {
 })
 
 t.test('save and load, with the network and without', async t => {
-  const { caller, model, posterior } = await fitted()
+  const { caller, model, posterior } = await fittedTo(iris)
   const wanted = await caller.call('predict', { posterior, x: iris.xTest })
   const { data } = await caller.call('save', { posterior }) as { data: Uint8Array }
   const small = (await caller.call('save', { posterior, network: false }))['data'] as Uint8Array
@@ -407,7 +272,7 @@ t.test('paths are read only below the folders that are allowed', async t => {
 })
 
 t.test('H2 unknown options are named with the nearest known one', async t => {
-  const { caller, model, posterior } = await fitted()
+  const { caller, model, posterior } = await fittedTo(iris)
   const cases: [string, WireMap, RegExp][] = [
     ['fit', { model, options: { likelihood: 'classification', structur: 'kron' }, x: iris.x, y: iris.y },
       /Did you mean 'structure'/],
@@ -449,50 +314,9 @@ t.test('every method of the table is there, and refuses parameters of the wrong 
 })
 
 t.test('freed objects are gone', async t => {
-  const { caller, posterior } = await fitted()
+  const { caller, posterior } = await fittedTo(iris)
   caller.free(posterior)
   await t.rejects(caller.call('predict', { posterior, x: iris.xTest }), { code: 'UNKNOWN_HANDLE' })
-})
-
-t.test('compare, and fits with held-out rows or a share of the rows', async t => {
-  const { caller, model, posterior } = await fitted()
-  const { x, y } = iris
-  const plain = await caller.call('compare', { posterior, x: iris.xTest, y: iris.yTest })
-  t.same(Object.keys(plain), ['network', 'temperature', 'posterior', 'temperatureFrom', 'temperatureValue', 'rows'])
-  t.equal(plain['temperatureFrom'], 'cross-validation')
-  const same = await caller.call('compare', { posterior, x: iris.xTest, y: iris.yTest, outliers: iris.xTest })
-  const told = same['outliers'] as DecodedMap[]
-  t.ok(told.length > 0 && told.every(({ auroc }) => auroc === 0.5), 'the same rows are told by chance')
-  t.match(told[0], { of: 'network', auroc: Number, fprAt95Tpr: Number })
-  const { outputs } = await caller.call('forward', { model, x: iris.xTest, options: { likelihood: 'classification' } })
-  const f = tensorFromWire(outputs, 'outputs')
-  const p = Array.from({ length: f.shape[0]! }, (_, n) => {
-    const row = Array.from(f.data.subarray(3 * n, 3 * n + 3), Math.exp)
-    return row.map(value => value / row.reduce((a, b) => a + b))
-  }).flat()
-  const scores = await caller.call('metrics', { likelihood: 'classification', y: iris.yTest,
-    probabilities: tensorToWire(float64(f.shape, p)) })
-  t.ok(Math.abs(Number((plain['network'] as DecodedMap)['nll']) - Number(scores['nll'])) < 1e-12)
-  const options = { likelihood: 'classification' }
-  for (const validation of [{ x: iris.xTest, y: iris.yTest }, 0.2]) {
-    const answer = await caller.call('fit', { model, options, x, y, validation })
-    const summary = answer['summary'] as DecodedMap
-    t.equal(summary['tuned'], 'validated')
-    const { heldOut } = summary['choice'] as { heldOut: DecodedMap }
-    t.match(heldOut, { rows: typeof validation === 'number' ? 22 : f.shape[0], nll: Number, networkNll: Number,
-      temperature: Number, temperatureNll: Number })
-    const compared = await caller.call('compare', { posterior: String(answer['handle']), x: iris.xTest, y: iris.yTest })
-    t.equal(compared['temperatureFrom'], 'validation')
-    t.equal(compared['temperatureValue'], heldOut['temperature'])
-  }
-  const baseline = await caller.call('fit', { model, options: { ...options, calibrate: 'temperature' }, x, y,
-    validation: { x: iris.xTest, y: iris.yTest } })
-  const report = await caller.call('compare', { posterior: String(baseline['handle']), x: iris.xTest, y: iris.yTest })
-  t.same(report['posterior'], report['temperature'], 'temperature scaling is the answer')
-  await t.rejects(caller.call('fit', { model, options, x, y, validation: 1 }), { code: 'BAD_OPTION' })
-  await t.rejects(caller.call('fit', { model, options: { ...options, tune: 'validated' }, x, y }), {
-    code: 'BAD_COMBINATION',
-  })
 })
 
 t.test('parameters that a method does not have are refused, of every method', async t => {
@@ -509,7 +333,7 @@ t.test('parameters that a method does not have are refused, of every method', as
 })
 
 t.test('the names of the classes are saved with the posterior', async t => {
-  const { caller, posterior } = await fitted()
+  const { caller, posterior } = await fittedTo(iris)
   const labels = ['setosa', 'versicolor', 'virginica']
   const saved = await caller.call('save', { posterior, labels })
   t.same((await caller.call('load', { data: saved['data'] as Uint8Array }))['labels'], labels)
