@@ -9,6 +9,7 @@ import { hasLogits } from '../options/likelihood-kinds.js'
 import { whole } from '../options/option-values.js'
 import { type Likelihood, type Link, LINKS, type Precision, PRECISIONS } from '../options/words.js'
 import { GRAPH_OUTPUTS, type GraphOutput, predictionGraph } from '../prediction-graph/prediction-graph.js'
+import { LINK_SAMPLES } from '../prediction/link.js'
 import { noiseOf, type PosteriorState } from './posterior-state.js'
 import { openProbability } from './predictive-intervals.js'
 import { linearChange } from './programs-by-input.js'
@@ -50,7 +51,6 @@ export interface ExportedGraph {
   readonly seed: number | undefined
 }
 
-const LINK_SAMPLES = 1000
 const LEVEL = 0.9
 
 /** The prediction of a posterior as a graph. @throws OptionError BAD_OPTION, BAD_COMBINATION */

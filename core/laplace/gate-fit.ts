@@ -122,8 +122,8 @@ function scoresByCovariance({ structured }: PosteriorState, rows: SampledRows, f
   const covariance = structured.lastLayerVariance(rows.features, examples, 'covariance')
   const leftOut = byExample ?? leaveOneOut(rows, linear, covariance)
   return {
-    probabilities: scaledProbabilities(differenceLink(likelihood, outputs), likelihood, leftOut.f, leftOut.covariance,
-      lastLayerRule(likelihood, outputs).varianceScale, examples, outputs),
+    probabilities: scaledProbabilities(differenceLink(likelihood, outputs), likelihood, { f: leftOut.f,
+      variance: leftOut.covariance, examples, outputs }, lastLayerRule(likelihood, outputs).varianceScale),
     variances: sortedMeanVariances(leftOut.covariance, examples, outputs),
     posterior: gate => {
       const { probabilities } = mixture(likelihood, gate, { f, linear, covariance, kind: 'covariance', examples,
@@ -147,8 +147,8 @@ function scoresByVariance({ structured }: PosteriorState, rows: SampledRows, lin
   const left = linear.map((value, i) => value + rest[i] * residual[i])
   const counted = likelihood.name === 'classification' ? zeroSumOfIndependent(rest, outputs) : rest
   const { varianceScale: scale } = lastLayerRule(likelihood, outputs)
-  const probabilities = predictiveProbabilities('probit', likelihood, left, counted.map(value => scale * value),
-    examples, outputs, 0, 0)
+  const probabilities = predictiveProbabilities('probit', likelihood, { f: left,
+    variance: counted.map(value => scale * value), examples, outputs })
   const means = new Float64Array(examples)
   for (let i = 0; i < rest.length; i++) means[Math.floor(i / outputs)] += rest[i] / outputs
   return { probabilities, variances: means.sort(), posterior: () => undefined, sets: () => undefined }

@@ -7,7 +7,7 @@ import type { Link } from '../options/words.js'
 import { narrowed, type VarianceKind } from '../posterior/variance-kind.js'
 import type { Answer } from '../prediction/answer.js'
 import { decompose, entropy, type UncertaintyParts } from '../prediction/decomposition.js'
-import { linkNeeds, predictiveProbabilities } from '../prediction/link.js'
+import { LINK_SAMPLES, linkNeeds, predictiveProbabilities } from '../prediction/link.js'
 import { type Mixture, mixture } from '../prediction/mixture.js'
 import { monteCarloNeeds } from '../prediction/monte-carlo.js'
 import { noveltyOf } from '../prediction/novelty.js'
@@ -94,8 +94,6 @@ export interface PredictionRequest {
   readonly uncertainty: boolean
 }
 
-/** Draws of link mc and of sampled weights, where none are asked for. */
-const LINK_SAMPLES = 1000
 const WEIGHT_SAMPLES = 100
 /** Up to this many outputs the covariances for the decomposition cost little beside the variances, or the row sums. */
 const FEW_OUTPUTS = 32
@@ -122,9 +120,8 @@ export async function predictGlm(context: PredictionContext, x: Examples, reques
     (kind === 'covariance' || monteCarloNeeds(likelihood) === 'diagonal' || !logits)
   const parts = (): UncertaintyParts =>
     mixture?.parts(seed) ??
-      decompose(likelihood, gaussian.mean,
-        monteCarloNeeds(likelihood) === 'covariance' ? own.variance : gaussian.variances, examples, outputs, sigmaNoise,
-        seed)
+      decompose(likelihood, { f: gaussian.mean, examples, outputs,
+        variance: monteCarloNeeds(likelihood) === 'covariance' ? own.variance : gaussian.variances }, sigmaNoise, seed)
   const covariance = all !== undefined ?
     float64([examples * outputs, examples * outputs], all.variance)
     : request.covariance
@@ -150,7 +147,10 @@ function linkProbabilities({ link = 'probit', likelihood, samples, seed }: Predi
   { mean, variance, kind, examples, outputs }: Gaussian): Float64Array {
   const needs = linkNeeds(link, likelihood)
   const forLink = narrowed(variance, kind, needs === 'none' ? 'diagonal' : needs, outputs)
-  return predictiveProbabilities(link, likelihood, mean, forLink, examples, outputs, samples ?? LINK_SAMPLES, seed)
+  return predictiveProbabilities(link, likelihood, { f: mean, variance: forLink, examples, outputs }, {
+    samples: samples ?? LINK_SAMPLES,
+    seed,
+  })
 }
 
 /** p = networkWeight p_network + linearWeight link(f_lin, s S), where there is such an answer. */
@@ -197,7 +197,8 @@ export async function predictWithSampledWeights(context: PredictionContext, x: E
       parts: undefined, request, notes, seeded: true })
   }
   if (likelihood.name === 'regression') {
-    const parts = (): UncertaintyParts => decompose(likelihood, mean, variance, examples, outputs, sigmaNoise, seed)
+    const parts = (): UncertaintyParts =>
+      decompose(likelihood, { f: mean, variance, examples, outputs }, sigmaNoise, seed)
     return assemble({ f: mean, variance, examples, outputs, probabilities: undefined, covariance: undefined,
       parts: request.uncertainty ? parts : undefined, request, notes, seeded: true })
   }

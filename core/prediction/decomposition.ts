@@ -1,5 +1,6 @@
 /** @file Total, aleatoric and epistemic uncertainty. */
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
+import type { GaussianOutputs } from './gaussian-outputs.js'
 import { monteCarlo } from './monte-carlo.js'
 
 /** Draws behind the decomposition. */
@@ -19,10 +20,11 @@ export interface UncertaintyParts {
 /**
  * Classification, binary, multilabel: total = H[E p], aleatoric = E H[p] over seeded draws of N(f, f_var), epistemic =
  * total - aleatoric (Houlsby et al. 2011); regression: the noise and the variance of the function.
- * @param variance N x C x C for classification, else N x C (`monteCarloNeeds`)
+ * @param gaussian with covariances for classification, else with variances (`monteCarloNeeds`)
  */
-export function decompose(likelihood: LikelihoodModel, f: Float64Array, variance: Float64Array, examples: number,
-  outputs: number, sigmaNoise: Float64Array, seed: number, samples: number = DECOMPOSITION_SAMPLES): UncertaintyParts {
+export function decompose(likelihood: LikelihoodModel, gaussian: GaussianOutputs, sigmaNoise: Float64Array,
+  seed: number): UncertaintyParts {
+  const { f, variance, examples, outputs } = gaussian
   if (likelihood.name === 'regression') {
     const aleatoric = f.map((_, i) => sigmaNoise[i % outputs] ** 2)
     return { total: variance.map((v, i) => v + aleatoric[i]), aleatoric, epistemic: Float64Array.from(variance) }
@@ -31,7 +33,7 @@ export function decompose(likelihood: LikelihoodModel, f: Float64Array, variance
     const { aleatoric, epistemic } = likelihood.observation.moments(f, variance, examples, outputs)
     return { total: aleatoric.map((value, i) => value + epistemic[i]), aleatoric, epistemic }
   }
-  const { probabilities, expectedEntropy } = monteCarlo(likelihood, f, variance, examples, outputs, samples, seed)
+  const { probabilities, expectedEntropy } = monteCarlo(likelihood, gaussian, { samples: DECOMPOSITION_SAMPLES, seed })
   const total = likelihood.name === 'classification'
     ? Float64Array.from({ length: examples }, (_, n) => entropy(probabilities.subarray(n * outputs, (n + 1) * outputs)))
     : probabilities.map(p => entropy([p, 1 - p]))

@@ -5,6 +5,7 @@ import { hasLogits } from '../options/likelihood-kinds.js'
 import type { Link } from '../options/words.js'
 import type { VarianceKind } from '../posterior/variance-kind.js'
 import { bridge } from './bridge.js'
+import type { Draws, GaussianOutputs } from './gaussian-outputs.js'
 import { meanField1, meanField2, pairwiseProbit } from './mean-field.js'
 import { monteCarlo, monteCarloNeeds } from './monte-carlo.js'
 import { probit } from './probit.js'
@@ -38,42 +39,34 @@ export function linkNeeds(link: Link, likelihood: LikelihoodModel): VarianceKind
   }
 }
 
+/** Draws of the link mc. */
+export const LINK_SAMPLES = 1000
+
+/** Rules for several classes. For one label against none each of them is the probit of f. */
+const RULES_OF_CLASSES = {
+  bridge: (f: Float64Array, variance: Float64Array, examples: number, outputs: number) =>
+    bridge(f, variance, examples, outputs, false),
+  bridge_norm: (f: Float64Array, variance: Float64Array, examples: number, outputs: number) =>
+    bridge(f, variance, examples, outputs, true),
+  mean_field_1: meanField1,
+  mean_field_2: meanField2,
+  zero_sum: zeroSum,
+  pairwise: pairwiseProbit,
+}
+
 /**
  * Predictive probabilities (N x C); for likelihoods of numbers the outputs, whatever the link.
- * @param variance of the kind that `linkNeeds` says; unused by map
+ * @param gaussian with what `linkNeeds` says; map does not use its variances
  * @throws OptionError BAD_COMBINATION when the likelihood has no such link
  */
-export function predictiveProbabilities(link: Link, likelihood: LikelihoodModel, f: Float64Array,
-  variance: Float64Array, examples: number, outputs: number, samples: number, seed: number): Float64Array {
+export function predictiveProbabilities(link: Link, likelihood: LikelihoodModel, gaussian: GaussianOutputs,
+  draws: Draws = { samples: LINK_SAMPLES, seed: 0 }): Float64Array {
+  const { f, variance, examples, outputs } = gaussian
   linkNeeds(link, likelihood)
   if (!hasLogits(likelihood.name)) return Float64Array.from(f)
-  switch (link) {
-    case 'map':
-      return likelihood.inverseLink(f, examples, outputs)
-    case 'probit':
-      return probit(likelihood, f, variance, examples, outputs)
-    case 'mc':
-      return monteCarlo(likelihood, f, variance, examples, outputs, samples, seed).probabilities
-    case 'bridge':
-      return bridge(f, variance, examples, outputs, false)
-    case 'bridge_norm':
-      return bridge(f, variance, examples, outputs, true)
-    // For one label against none, the pairwise probit of (0, f) is the probit of f.
-    case 'mean_field_1':
-      return likelihood.name === 'classification'
-        ? meanField1(f, variance, examples, outputs)
-        : probit(likelihood, f, variance, examples, outputs)
-    case 'mean_field_2':
-      return likelihood.name === 'classification'
-        ? meanField2(f, variance, examples, outputs)
-        : probit(likelihood, f, variance, examples, outputs)
-    case 'zero_sum':
-      return likelihood.name === 'classification'
-        ? zeroSum(f, variance, examples, outputs)
-        : probit(likelihood, f, variance, examples, outputs)
-    case 'pairwise':
-      return likelihood.name === 'classification'
-        ? pairwiseProbit(f, variance, examples, outputs)
-        : probit(likelihood, f, variance, examples, outputs)
-  }
+  if (link === 'map') return likelihood.inverseLink(f, examples, outputs)
+  if (link === 'mc') return monteCarlo(likelihood, gaussian, draws).probabilities
+  return link === 'probit' || likelihood.name !== 'classification'
+    ? probit(likelihood, f, variance, examples, outputs)
+    : RULES_OF_CLASSES[link](f, variance, examples, outputs)
 }

@@ -4,6 +4,7 @@ import type { Link } from '../options/words.js'
 import { narrowed, type VarianceKind } from '../posterior/variance-kind.js'
 import type { Answer } from './answer.js'
 import { entropy, type UncertaintyParts } from './decomposition.js'
+import type { GaussianOutputs } from './gaussian-outputs.js'
 import { linkNeeds, predictiveProbabilities } from './link.js'
 import { monteCarlo, monteCarloNeeds } from './monte-carlo.js'
 
@@ -16,14 +17,15 @@ export function differenceLink(likelihood: LikelihoodModel, outputs: number): Li
   return outputs === 2 ? 'pairwise' : 'zero_sum'
 }
 
-/** Probabilities of a link with the covariances (or what the link needs of them) times `scale`. */
-export function scaledProbabilities(link: Link, likelihood: LikelihoodModel, f: Float64Array, covariance: Float64Array,
-  scale: number, examples: number, outputs: number, kind: VarianceKind = 'covariance'): Float64Array {
+/** Probabilities of a link with the variances of a kind (or what the link needs of them) times `scale`. */
+export function scaledProbabilities(link: Link, likelihood: LikelihoodModel, gaussian: GaussianOutputs, scale: number,
+  kind: VarianceKind = 'covariance'): Float64Array {
+  const { f, variance, examples, outputs } = gaussian
   const wanted = linkNeeds(link, likelihood)
   if (scale === 0 || wanted === 'none') return likelihood.inverseLink(f, examples, outputs)
-  const needs = narrowed(covariance, kind, wanted, outputs)
+  const needs = narrowed(variance, kind, wanted, outputs)
   const scaled = scale === 1 ? needs : needs.map(value => scale * value)
-  return predictiveProbabilities(link, likelihood, f, scaled, examples, outputs, 0, 0)
+  return predictiveProbabilities(link, likelihood, { ...gaussian, variance: scaled })
 }
 
 /** Outputs of network and linear model, N x C, and the covariances of the latter. */
@@ -49,13 +51,17 @@ export function mixture(likelihood: LikelihoodModel, answer: Answer, inputs: Mix
   const { link, varianceScale, networkWeight, linearWeight, networkTemperature = 1 } = answer
   const scaled = networkTemperature === 1 ? f : f.map(value => value / networkTemperature)
   const network = likelihood.inverseLink(scaled, examples, outputs)
-  const own = scaledProbabilities(link, likelihood, linear, covariance, varianceScale, examples, outputs, kind)
+  const own = scaledProbabilities(link, likelihood, { f: linear, variance: covariance, examples, outputs },
+    varianceScale, kind)
   const probabilities = network.map((p, i) => networkWeight * p + linearWeight * own[i])
   return {
     probabilities,
     parts: seed => {
       const own = narrowed(covariance, kind, monteCarloNeeds(likelihood), outputs).map(value => varianceScale * value)
-      const { expectedEntropy } = monteCarlo(likelihood, linear, own, examples, outputs, SAMPLES, seed)
+      const { expectedEntropy } = monteCarlo(likelihood, { f: linear, variance: own, examples, outputs }, {
+        samples: SAMPLES,
+        seed,
+      })
       const total = entropies(likelihood, probabilities, outputs)
       const plain = entropies(likelihood, network, outputs)
       const aleatoric = expectedEntropy.map((value, i) => networkWeight * plain[i] + linearWeight * value)

@@ -9,6 +9,7 @@ import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { sigmoid, softplus } from '../likelihood/sigmoid.js'
 import type { VarianceKind } from '../posterior/variance-kind.js'
 import { randomGenerator } from '../tensor/random.js'
+import type { Draws, GaussianOutputs } from './gaussian-outputs.js'
 
 /** Averages over draws: the probabilities and the entropy of each draw's probabilities, in nats. */
 export interface MonteCarloAverage {
@@ -27,19 +28,19 @@ export function monteCarloNeeds(likelihood: LikelihoodModel): VarianceKind {
 }
 
 /**
- * Averages of the inverse link over `samples` seeded draws of N(f, f_var).
- * @param variance N x C x C for classification (`monteCarloNeeds`), else N x C
+ * Averages of the inverse link over seeded draws of N(f, f_var).
+ * @param gaussian with covariances for classification (`monteCarloNeeds`), else with variances
  */
-export function monteCarlo(likelihood: LikelihoodModel, f: Float64Array, variance: Float64Array, examples: number,
-  outputs: number, samples: number, seed: number): MonteCarloAverage {
-  const draws = randomGenerator(seed).fillNormal(new Float64Array(samples * outputs))
-  return likelihood.name === 'classification'
-    ? softmaxAverage(f, variance, draws, examples, outputs, samples)
-    : sigmoidAverage(f, variance, draws, examples, outputs, samples)
+export function monteCarlo(likelihood: LikelihoodModel, gaussian: GaussianOutputs,
+  { samples, seed }: Draws): MonteCarloAverage {
+  const draws = randomGenerator(seed).fillNormal(new Float64Array(samples * gaussian.outputs))
+  return likelihood.name === 'classification' ? softmaxAverage(gaussian, draws) : sigmoidAverage(gaussian, draws)
 }
 
-function softmaxAverage(f: Float64Array, covariance: Float64Array, draws: Float64Array, examples: number,
-  outputs: number, samples: number): MonteCarloAverage {
+/** @param draws S x C */
+function softmaxAverage({ f, variance: covariance, examples, outputs }: GaussianOutputs,
+  draws: Float64Array): MonteCarloAverage {
+  const samples = draws.length / outputs
   const probabilities = new Float64Array(examples * outputs)
   const expectedEntropy = new Float64Array(examples)
   const logits = new Float64Array(samples * outputs)
@@ -77,8 +78,9 @@ function addSoftmax(logits: Float64Array, at: number, outputs: number, weights: 
   return Math.log(sum) - moment * scale
 }
 
-function sigmoidAverage(f: Float64Array, variance: Float64Array, draws: Float64Array, examples: number, outputs: number,
-  samples: number): MonteCarloAverage {
+/** @param draws S x C */
+function sigmoidAverage({ f, variance, examples, outputs }: GaussianOutputs, draws: Float64Array): MonteCarloAverage {
+  const samples = draws.length / outputs
   const probabilities = new Float64Array(examples * outputs)
   const expectedEntropy = new Float64Array(examples * outputs)
   for (let i = 0; i < probabilities.length; i++) {

@@ -59,7 +59,8 @@ export function gateOf(rows: LabelledRows, f: Float64Array, leftOut: LeftOut): G
   const { likelihood, labels, examples, outputs } = rows
   const link = differenceLink(likelihood, outputs)
   const leaveOneOutNll = VARIANCE_SCALES.map(scale => {
-    const p = scaledProbabilities(link, likelihood, leftOut.f, leftOut.covariance, scale, examples, outputs)
+    const p = scaledProbabilities(link, likelihood, { f: leftOut.f, variance: leftOut.covariance, examples, outputs },
+      scale)
     return { scale, nll: meanNll(likelihood, p, labels, outputs) }
   })
   const [without] = leaveOneOutNll

@@ -72,6 +72,6 @@ function heldOut(likelihood: LikelihoodModel, f: Float64Array, variance: Float64
     return gaussianNll(f, variance.map((v, i) => v + sigmaNoise[i % outputs] ** 2), labels)
   }
   if (likelihood.observation !== undefined) return likelihood.observation.nll(f, variance, labels, examples, outputs)
-  const p = predictiveProbabilities('probit', likelihood, f, variance, examples, outputs, 0, 0)
+  const p = predictiveProbabilities('probit', likelihood, { f, variance, examples, outputs })
   return likelihood.name === 'classification' ? categoricalNll(p, labels, outputs) : bernoulliNll(p, labels, outputs)
 }

@@ -13,7 +13,7 @@ export function leftOutProbabilities({ likelihood, labels, examples, outputs }: 
   { f, covariance }: LeftOut, { link, varianceScale }: Pick<Answer, 'link' | 'varianceScale'>
 ): LeftOutClasses | undefined {
   if (likelihood.name === 'multilabel') return undefined
-  const p = scaledProbabilities(link, likelihood, f, covariance, varianceScale, examples, outputs)
+  const p = scaledProbabilities(link, likelihood, { f, variance: covariance, examples, outputs }, varianceScale)
   if (likelihood.name === 'classification') return leftOutClasses(p, labels, outputs)
   return leftOutClasses(Float64Array.from({ length: 2 * examples }, (_, i) => (i % 2 === 1
     ? p[(i - 1) / 2]

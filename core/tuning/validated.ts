@@ -74,7 +74,8 @@ export function candidatesAt(rows: HeldOutOutputs, step: number, linear: Float64
   byTraining: Answer): ValidatedCandidate[] {
   const { likelihood, examples, outputs } = rows
   return linksOf(rows, byTraining).map(([link, varianceScale]) => {
-    const p = scaledProbabilities(link, likelihood, linear, covariance, varianceScale, examples, outputs)
+    const p = scaledProbabilities(link, likelihood, { f: linear, variance: covariance, examples, outputs },
+      varianceScale)
     return { step, link, varianceScale, truth: truthOf(rows, p) }
   })
 }
