@@ -94,6 +94,7 @@ export interface PredictionRequest {
   readonly uncertainty: boolean
 }
 
+/** Draws of sampled weights, where none are asked for. */
 const WEIGHT_SAMPLES = 100
 /** Up to this many outputs the covariances for the decomposition cost little beside the variances, or the row sums. */
 const FEW_OUTPUTS = 32
