@@ -110,10 +110,6 @@ examine_node <- function(path, patience = NODE_PATIENCE) {
   list(version = version, banner = if (length(lines) > 1) printed)
 }
 
-#' The version of a node, NULL when it cannot be run.
-#' @noRd
-node_version <- function(path) examine_node(path)$version
-
 #' Evaluates with environment variables set, or unset where NA.
 #' @noRd
 with_environment <- function(variables, code) {
