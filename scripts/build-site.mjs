@@ -51,8 +51,13 @@ const escaped = text =>
 const slug = text =>
   text.toLowerCase().replace(/<[^>]+>|&\w+;/g, '').replace(/[^\p{L}\p{N}\s-]/gu, '').trim().replace(/\s+/g, '-')
 
-/** Formulas: `$...$` and fenced `math`, as MathML, which browsers show without a font of ours. */
-const formula = (text, displayMode) => katex.renderToString(text, { displayMode, output: 'mathml', throwOnError: true })
+/**
+ * Formulas: `$...$` and fenced `math`, as MathML, which browsers show without a font of ours; they set no space between
+ * log and x.
+ */
+const formula = (text, displayMode) =>
+  katex.renderToString(text, { displayMode, output: 'mathml', throwOnError: true })
+    .replaceAll(/<mo>\u2061<\/mo>(?!<mo|<mrow><mo)/g, '$&<mspace width="0.17em"/>')
 const MATH = {
   extensions: [{
     name: 'formula',
