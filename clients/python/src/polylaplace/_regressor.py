@@ -135,8 +135,8 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
             return_std: also the standard deviation of a new observation, in the shape of the prediction:
                 sqrt(variance of the function + sigma_noise_**2), as GaussianProcessRegressor gives it with a
                 WhiteKernel. That of the function alone is in `uncertainty(X).variance`.
-            return_cov: also the covariance of the function values, without the noise: (n, n), or (n, n, C) for C
-                outputs.
+            return_cov: also the covariance of new observations of all rows, (n, n), or (n, n, C) for C outputs; the
+                roots of its diagonal are what return_std gives, as GaussianProcessRegressor has them.
         """
         if return_std and return_cov:
             raise RuntimeError("At most one of return_std or return_cov can be requested.")
@@ -154,9 +154,10 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
             assert prediction.covariance is not None
             means = outputs // 2 if self._posterior().likelihood == "heteroscedastic" else outputs
             joint = prediction.covariance.reshape(n, outputs, n, outputs)[:, :means, :, :means]
-            return self._shaped(prediction.mean[:, :means]), joint[:, 0, :, 0] if self._vector else np.einsum(
-                "icjc->ijc", joint
-            )
+            covariance = np.einsum("icjc->ijc", joint).copy()
+            # Noises of rows are independent of each other.
+            covariance[np.arange(n), np.arange(n)] = prediction.predictive_variance
+            return self._shaped(prediction.mean[:, :means]), covariance[:, :, 0] if self._vector else covariance
         prediction = self._predict_all(X, uncertainty=False)
         mean = self._shaped(prediction.mean if prediction.predictive_mean is None else prediction.predictive_mean)
         assert prediction.predictive_variance is not None
