@@ -65,6 +65,9 @@ const NORMALISING = new Set(['InstanceNormalization', 'LayerNormalization', 'Bat
 /** Names that an exporter makes up; those of a network's own tensors are the paths to them. */
 const MADE_UP = /^$|^onnx::|^_?val_\d+|^const(ant)?[_:\d]|Constant_\d*_?output|_output_\d+$|^\d+$/i
 
+/** The path to a tensor of a network, as torch writes it. */
+const OWN_NAME = /^[A-Za-z]\w*(\.\w+)*$/
+
 /** The names of real tensors that an exporter has written by itself. */
 function madeByExporters(graph: Graph): Set<string> {
   const real = [...graph.initializers].filter(([, value]) => isFloat(value.dtype) && value.data.length > 1)
@@ -94,6 +97,10 @@ export function describeChoice(graph: Graph, parameters: readonly string[], orig
   const others = [...graph.initializers].filter(([name, value]) =>
     isFloat(value.dtype) && value.data.length > 1 && !chosen.has(name) && !statistics.has(name)
   ).map(([name]) => name)
+  const numbers = [...graph.initializers].filter(([name, value]) =>
+    isFloat(value.dtype) && value.data.length === 1 && !chosen.has(name) && originOf(origins, name) === undefined
+    && isOwnNumber(graph, name)
+  ).map(([name]) => name)
   const isInCode = (name: string): boolean => originOf(origins, name)?.kind === 'code'
   const say = (names: readonly string[],
     sentence: (list: string) => string): string[] => (names.length === 0 ? [] : [sentence(listNames(names))])
@@ -101,6 +108,10 @@ export function describeChoice(graph: Graph, parameters: readonly string[], orig
     ...say(others.filter(name => !isInCode(name)),
       list =>
         `Not counted as parameters, because nothing that learns uses them: ${list}. ` +
+        'The option parameters says otherwise.'),
+    ...say(numbers,
+      list =>
+        `Not counted as parameters, because single numbers are settings more often than learnt: ${list}. ` +
         'The option parameters says otherwise.'),
     ...say(others.filter(isInCode),
       list =>
@@ -111,6 +122,12 @@ export function describeChoice(graph: Graph, parameters: readonly string[], orig
         `Counted as parameters, because layers multiply and add them, though the file has them as constants of the ` +
         `network's code: ${list}. If they were not learnt, name them in the option freeze.`),
   ]
+}
+
+/** Whether a single number has a name of the network's own, and multiplies or shifts a value: it may be learnt. */
+function isOwnNumber(graph: Graph, name: string): boolean {
+  return OWN_NAME.test(name) && !MADE_UP.test(name)
+    && graph.nodes.some(({ op, inputs }) => (op === 'Mul' || op === 'Add') && inputs.includes(name))
 }
 
 function listNames(names: readonly string[]): string {

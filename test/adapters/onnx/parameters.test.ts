@@ -53,6 +53,7 @@ t.test('a bias may be a single number, a constant is none', async t => {
     ]),
   )
   t.same(names(after), ["w'"], 'added to anything else')
+  t.match(after.notes, [/single numbers .*: 'c'\. The option parameters/], 'which is said: it may be learnt')
 })
 
 t.test('what is made of the input before the first weight is no parameter', async t => {
