@@ -234,3 +234,17 @@ def test_a_failed_export_prints_nothing(capfd: pytest.CaptureFixture[str]) -> No
         warnings.simplefilter("ignore")
         Laplace(module, "classification").fit(ROWS, np.arange(9) % 3)
     assert "graph(" not in "".join(capfd.readouterr())
+
+
+def test_recordings_are_refused_and_the_program_of_an_export_is_read() -> None:
+    module = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
+    x, y = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32), np.arange(9) % 3
+    example = (torch.zeros(2, 4),)
+    for recording in (torch.jit.trace(module, example), torch.export.export(module, example)):
+        with pytest.raises(GraphError, match="recording of a module.*Give the torch module"):
+            Laplace(recording, "classification").fit(x, y)
+    program = torch.onnx.export(module, example, dynamo=True, verbose=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        la = Laplace(program, "classification", "all", "kron").fit(x, y)
+    assert la.n_params == 43

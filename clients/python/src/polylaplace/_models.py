@@ -35,6 +35,20 @@ def network_params(model: Any, hints: Mapping[str, Any], example: Examples | Non
     return None if inner is None else {**inner, **around}
 
 
+#: What torch makes of a module with the operations that one example took, in place of its code.
+_TRACES = {"TopLevelTracedModule": "torch.jit.trace", "ExportedProgram": "torch.export"}
+
+
+def _refuse_traces(model: Any) -> None:
+    made_by = _TRACES.get(type(model).__name__)
+    if made_by is not None:
+        raise GraphError(
+            f"A {type(model).__name__} is a recording of a module, made by {made_by} with an example. Give the torch "
+            "module that it was made from, or the ONNX file that torch.onnx.export makes of it.",
+            "BAD_GRAPH",
+        )
+
+
 def _bare_params(model: Any, hints: Mapping[str, Any], example: Examples | None) -> NetworkParams | None:
     """What readNetwork needs for a model.
 
@@ -68,8 +82,11 @@ def _bare_params(model: Any, hints: Mapping[str, Any], example: Examples | None)
             "or LaplaceRegressor, which fit it.",
             "NOT_FITTED",
         )
+    _refuse_traces(model)
     if hasattr(model, "state_dict") and hasattr(model, "named_children"):
         return torch_module(model, hints, example)
+    if type(model).__name__ == "ONNXProgram" and hasattr(model, "model_proto"):
+        model = model.model_proto
     if hasattr(model, "SerializeToString"):
         return {"bytes": model.SerializeToString(), "hints": hints}
     if isinstance(model, Mapping):
