@@ -18,8 +18,8 @@ import { calibrationFromTree, calibrationToTree, leftOutFromTree, leftOutToTree 
 import { choiceFromTree, choiceToTree } from './choice-tree.js'
 import { type Tree, writeContainer } from './container.js'
 import { curvatureFromTree, curvatureToTree } from './curvature-tree.js'
-import { arrayField, countField, exact, type Fields, fieldsOf, listField, numberField, positiveField, textField,
-  textsField, wordField } from './fields.js'
+import { arrayField, booleanField, countField, exact, type Fields, fieldsOf, listField, numberField, positiveField,
+  textField, textsField, wordField } from './fields.js'
 import { graphFromTree, graphToTree } from './graph-tree.js'
 import { NO_DIGEST_NOTE, readContainer } from './read-container.js'
 
@@ -126,7 +126,7 @@ export function readPosterior(bytes: Uint8Array): SavedPosterior {
     curvature: curvatureFromTree(fields['curvature']),
     settings: settingsFrom(fieldsOf(fields['settings'], 'settings')),
     examples: positiveField(fields, 'examples'),
-    weighted: fields['weighted'] === true,
+    weighted: absent(fields['weighted']) ? false : booleanField(fields, 'weighted'),
     loss: numberField(fields, 'loss'),
     mode: absent(fields['mode']) ? undefined : modeFrom(fieldsOf(fields['mode'], 'mode')),
     tuned: wordField(fields, 'tuned', TUNE_METHODS),
