@@ -7,7 +7,8 @@ import { checkedPartialFit, demandPartialFit, type PartialFit } from '../sums/pa
 import { agreementFromTree, agreementToTree } from './agreement-tree.js'
 import { type Tree, writeContainer } from './container.js'
 import { curvatureToTree, sumFromTree } from './curvature-tree.js'
-import { amountField, exact, type Fields, fieldsOf, listField, numberField, textField, textsField } from './fields.js'
+import { amountField, booleanField, exact, type Fields, fieldsOf, listField, numberField, textField,
+  textsField } from './fields.js'
 import { NO_DIGEST_NOTE, readContainer } from './read-container.js'
 
 /** A partial fit as bytes, to be sent to another machine. */
@@ -31,8 +32,8 @@ export function readPartialFit(bytes: Uint8Array): PartialFit {
   const fields = fieldsOf(tree, 'partial')
   const notes = hasDigest ? textsField(fields, 'notes') : [NO_DIGEST_NOTE]
   const fit = exact(fields, 'partial', { key: textField(fields, 'key'), examples: amountField(fields, 'examples'),
-    ...(fields['weighted'] === true ? { weighted: true } : {}), loss: numberField(fields, 'loss'),
-    curvature: sumFromTree(fields['curvature'], fields['examples'] === 0),
+    ...(fields['weighted'] === undefined ? {} : { weighted: booleanField(fields, 'weighted') }),
+    loss: numberField(fields, 'loss'), curvature: sumFromTree(fields['curvature'], fields['examples'] === 0),
     agreement: agreementFromTree(fields['agreement']), chunks: chunksFrom(fields, hasDigest),
     columns: fields['columns'] === undefined ? [] : listField(fields, 'columns').map(columnsFrom), notes })
   return checkedPartialFit(fit)
