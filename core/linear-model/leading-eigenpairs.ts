@@ -33,9 +33,15 @@ const SHIFT = 1e-10
 export function eigenpairsOfProducts(count: number, basis: Float64Array, products: Float64Array): Eigenpairs {
   const n = products.length / Math.max(1, count)
   let largest = 0
-  for (const value of products) largest = Math.max(largest, Math.abs(value))
+  for (let at = 0; at < products.length; at += n) {
+    pauseInLoop(2 * n)
+    for (let i = at; i < at + n; i++) largest = Math.max(largest, Math.abs(products[i]))
+  }
   const shift = SHIFT * largest
-  for (let i = 0; i < products.length; i++) products[i] += shift * basis[i]
+  for (let at = 0; at < products.length; at += n) {
+    pauseInLoop(2 * n)
+    for (let i = at; i < at + n; i++) products[i] += shift * basis[i]
+  }
   const inner = new Float64Array(count * count)
   gemm(false, true, count, count, n, 1, basis, products, 0, inner)
   for (let i = 0; i < count; i++) {

@@ -54,13 +54,20 @@ export function rotatedModes(model: LinearModel, rough = false): ModeFinder {
     return f
   }
   const precise = rough ? single : coordinates
+  const rotated = (w: Float64Array): Float64Array => {
+    const [matrix, own] = [new Float64Array(outputs * width), new Float64Array(outputs * rank)]
+    for (let i = 0; i < matrix.length; i++) matrix[i] = w[indices[i]]
+    gemm(false, false, outputs, rank, width, 1, matrix, basis, 0, own)
+    return own
+  }
+  // The next mode is sought from this one.
+  let last: { readonly w: Float64Array, readonly weights: Float64Array } | undefined
   const modeAt: ModeFinder['modeAt'] = async (scale, delta, start, tolerance, work) => {
     const pointAt = (weights: Float64Array, f: Float64Array): RotatedPoint => {
       const loss = model.loss(f)
       return { weights, f, loss, objective: scale * loss + delta / 2 * dot(weights, weights) }
     }
-    const own = new Float64Array(outputs * rank)
-    gemm(false, false, outputs, rank, width, 1, Float64Array.from(indices, at => start[at]), basis, 0, own)
+    const own = last?.w === start ? last.weights.slice() : rotated(start)
     centre(own, model)
     const from = pointAt(own, outputsAt(own, precise))
     const { weights, f, loss } = await newtonMode(from, tolerance, work,
@@ -74,6 +81,7 @@ export function rotatedModes(model: LinearModel, rough = false): ModeFinder {
     gemm(false, true, outputs, width, rank, 1, weights, basis, 0, matrix)
     const w = new Float64Array(size)
     for (let i = 0; i < size; i++) w[indices[i]] = matrix[i]
+    last = { w, weights }
     return { w, f, loss }
   }
   return { modeAt, firstPrecision: scale => precisionAtZero(model, rotation, scale) }
@@ -182,7 +190,9 @@ async function directionAt(model: LinearModel, { rank, values }: Rotation, { sin
   const lambda = lambdaTimes(likelihood, f, examples, outputs)
   const sums = likelihood.hessianDiagonal(f, examples, outputs)
   const curvature = new Float64Array(outputs)
-  for (let i = 0; i < sums.length; i++) curvature[i % outputs] += sums[i] / examples
+  for (let at = 0; at < sums.length; at += outputs) {
+    for (let c = 0; c < outputs; c++) curvature[c] += sums[at + c] / examples
+  }
   const { x } = await conjugateGradients({
     times: v => {
       const image = new Float32Array(examples * outputs)
@@ -207,7 +217,7 @@ function centre(weights: Float64Array, { outputs, likelihood }: LinearModel): Fl
   if (likelihood.name !== 'classification') return weights
   const rank = weights.length / outputs
   const mean = new Float64Array(rank)
-  for (let i = 0; i < weights.length; i++) mean[i % rank] += weights[i] / outputs
-  for (let i = 0; i < weights.length; i++) weights[i] -= mean[i % rank]
+  for (let at = 0; at < weights.length; at += rank) for (let k = 0; k < rank; k++) mean[k] += weights[at + k] / outputs
+  for (let at = 0; at < weights.length; at += rank) for (let k = 0; k < rank; k++) weights[at + k] -= mean[k]
   return weights
 }
