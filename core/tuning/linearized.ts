@@ -254,7 +254,13 @@ async function fixedPoint(start: Float64Array, goal: number,
   return { point, converged: false }
 }
 
-/** (1 - theta) image + theta image_before, with theta from the residuals; never far from the plain step. */
+/** What is added to the logarithm of a precision beyond a plain step is below this, or below ten plain steps. */
+const LONGEST_JUMP = 1
+
+/**
+ * (1 - theta) image + theta image_before, with theta from the residuals; never far from the plain step. Where the data
+ * hardly tell the precision, plain steps shrink by a hundredth each, so that the fixed point is a hundred of them away.
+ */
 function mixed(image: Float64Array, residual: Float64Array,
   before: { image: Float64Array, residual: Float64Array }): Float64Array {
   let numerator = 0
@@ -265,6 +271,7 @@ function mixed(image: Float64Array, residual: Float64Array,
     denominator += change * change
   }
   const theta = denominator > 0 ? numerator / denominator : 0
-  if (!(Math.abs(theta) < 10)) return image
-  return image.map((value, i) => value - theta * (value - before.image[i]))
+  const point = image.map((value, i) => value - theta * (value - before.image[i]))
+  const jump = point.reduce((most, value, i) => Math.max(most, Math.abs(value - image[i])), 0)
+  return Math.abs(theta) < 10 || jump < LONGEST_JUMP ? point : image
 }
