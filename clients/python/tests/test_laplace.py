@@ -184,6 +184,18 @@ def test_tuning(la: Laplace, iris: dict[str, Any]) -> None:
         tuned.optimize_prior_precision(method="gridsearch")
 
 
+def test_the_linear_model_over_all_weights_is_fitted_again_for_another_prior(iris: dict[str, Any]) -> None:
+    chosen = Laplace(IRIS, "classification", "auto").fit(iris["x"], iris["y"])
+    la = Laplace(IRIS, "classification", "all", "lowrank", prior_precision=50.0).fit(iris["x"], iris["y"])
+    assert la.prior_precision == 50
+    la.optimize_prior_precision(method="auto")
+    assert la.prior_precision == pytest.approx(chosen.prior_precision, rel=1e-8)
+    np.testing.assert_allclose(la(iris["x_test"]), chosen(iris["x_test"]), rtol=1e-8)
+    la.optimize_prior_precision(method="validated", X_val=iris["x_test"], y_val=iris["y_test"])
+    with pytest.raises(StateError, match="Tune by method='auto' or 'validated', which fit it again"):
+        la.optimize_prior_precision(method="marglik")
+
+
 def test_sigma_noise_is_tuned(line: dict[str, Any]) -> None:
     la = Laplace(LINE, "regression", "all", "full").fit(line["x"], line["y"])
     before = la.log_marginal_likelihood()

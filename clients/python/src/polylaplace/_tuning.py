@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
 
 from ._data import is_array_like
-from ._exceptions import LaplaceError, OptionError, PriorWarning
+from ._exceptions import LaplaceError, OptionError, PriorWarning, StateError
 from ._models import size_of
 from ._options import as_prior_structure, as_tune_method
 from ._posterior_state import PosteriorState
@@ -74,15 +75,39 @@ class Tuning(PosteriorState):
         params: dict[str, Any] = {"posterior": self._handle(), "options": options}
         if options["tune"] in _READ_TRAINING_DATA:
             params.update(self._training_data(X, y, sample_weight, str(options["tune"])))
-        if val_loader is not None:
-            params["validation"] = self._joined(val_loader, "validation data")
-        elif X_val is not None:
-            params["validation"] = self._data(X_val, y_val, ("X_val", "y_val"))
+        params.update(self._validation(val_loader, X_val, y_val))
         progress = self._progress if progress_bar is None else progress_bar
-        self._adopt(*self._made("tune", params, timeout=timeout, progress=progress), same_fit=True)
+        try:
+            self._adopt(*self._made("tune", params, timeout=timeout, progress=progress), same_fit=True)
+        except StateError as refused:
+            # The server says which way of tuning needs the fit again.
+            if refused.code != "DIGEST_MISMATCH" or "tune" not in refused.data:
+                raise
+            self._fitted_again(params, refused, timeout=timeout, progress=progress)
         if options["tune"] == "marglik" and options["priorStructure"] == "scalar":
             self._compare_with_auto(options, self._training if X is None else (X, y, sample_weight))
         return self
+
+    def _validation(self, val_loader: Any, X_val: Any, y_val: Any) -> dict[str, Any]:
+        if val_loader is not None:
+            return {"validation": self._joined(val_loader, "validation data")}
+        return {} if X_val is None else {"validation": self._data(X_val, y_val, ("X_val", "y_val"))}
+
+    def _fitted_again(self, params: Mapping[str, Any], refused: StateError, **how: Any) -> None:
+        """The fit with another prior, where the posterior is that at the mode of its own: the mode moves with it."""
+        options = dict(params["options"])
+        if options["tune"] not in ("auto", "validated"):
+            raise StateError(
+                f"{refused.message.partition(' Fit again')[0]} Tune by method='auto' or 'validated', which fit it "
+                "again, or fit another hessian_structure.",
+                refused.code,
+                refused.data,
+            ) from None
+        found = ("priorPrecision", "sigmaNoise") if options.pop("sigmaNoise", False) else ("priorPrecision",)
+        given = {key: value for key, value in self._fit_options().items() if key not in found}
+        data = {key: params[key] for key in ("x", "y", "validation") if key in params}
+        fit = {**self._network_for(data["x"], data["y"].nbytes), "options": {**given, **options}, **data}
+        self._adopt(*self._made("fit", fit, **how))
 
     def _compare_with_auto(self, options: dict[str, Any], training: tuple[Any, Any, Any] | None) -> None:
         """Warns once where 'marglik' and 'auto' differ much, if that can be known in no time."""
