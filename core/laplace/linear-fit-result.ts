@@ -33,6 +33,8 @@ export interface LinearFit {
   readonly scores: readonly LeaveOneOutScore[]
   readonly networkNll: number
   readonly ratio: number | undefined
+  /** Of the linear model on rows left out; where the weights hang on it. */
+  readonly errorRate?: number | undefined
   /** Leave-one-out variances of the training rows, mean over the outputs, ascending. */
   readonly trainingVariances: Float64Array
   /** Scores of the rows predicted without themselves. */
@@ -61,9 +63,9 @@ export function answerOf({ link, varianceScale, networkWeight, linearWeight, net
 
 /** What the rows that were left out say. */
 export function scoredBy(
-  { leaveOneOutNll: scores, networkNll, ratio }: Gate,
-): Pick<LinearFit, 'scores' | 'networkNll' | 'ratio'> {
-  return { scores, networkNll, ratio }
+  { leaveOneOutNll: scores, networkNll, ratio, errorRate }: Gate,
+): Pick<LinearFit, 'scores' | 'networkNll' | 'ratio' | 'errorRate'> {
+  return { scores, networkNll, ratio, errorRate }
 }
 
 /** What is told of a search that ended early. */

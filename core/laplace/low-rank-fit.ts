@@ -221,7 +221,7 @@ function subsetOf({ subset, subsetName }: ResolvedOptions): Subset {
 
 function choiceOf(fit: LinearFit, options: ResolvedOptions, examples: number): Choice {
   const { likelihood } = options
-  const { answer, curvature, scores, rows, allRows, scoresOfAllRows, networkNll, ratio } = fit
+  const { answer, curvature, scores, rows, allRows, scoresOfAllRows, networkNll, ratio, errorRate } = fit
   const score = scores.find(({ scale }) => scale === answer.varianceScale) ?? scores[0]
   const regression = likelihood === 'regression'
   const sample = rows === examples
@@ -241,7 +241,7 @@ function choiceOf(fit: LinearFit, options: ResolvedOptions, examples: number): C
     explanation: regression
       ? explainRegression({ ...answer, sigma: Array.from(fit.sigmaNoise), given: givesNoise(options),
         errorScale: fit.errorScale ?? [1], ratio: ratio ?? 1 }, rows)
-      : explainGate({ ...answer, ratio: ratio ?? 1, networkNll, leaveOneOutNll: scores }, rows),
+      : explainGate({ ...answer, ratio: ratio ?? 1, errorRate, networkNll, leaveOneOutNll: scores }, rows),
     delta: curvature.models.map(({ delta }) => delta),
     sigmaNoise: regression ? Array.from(fit.sigmaNoise) : undefined,
     r: ratio,

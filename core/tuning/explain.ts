@@ -11,20 +11,25 @@ const nats = (nll: number): string => nll.toPrecision(3)
 export const FAR_SURER = 0.5
 
 /** The sentences of a gate; `rows` is how many rows it comes from. */
-export function explainGate({ ratio, networkNll, leaveOneOutNll, varianceScale, networkWeight, linearWeight }: Gate,
-  rows: number): string {
+export function explainGate(gate: Gate, rows: number): string {
+  const { networkNll, leaveOneOutNll, varianceScale, errorRate } = gate
   const score = leaveOneOutNll.find(({ scale }) => scale === varianceScale) ?? leaveOneOutNll[0]
   const measured =
     `On the ${rows} training rows the network scores ${nats(networkNll)} nats a label; its linear model, `
-    + `which predicts each of these rows without having seen it, ${nats(score.nll)} (less is better).`
-  return `${measured} ${verdictOf(ratio, networkWeight, linearWeight)}`
+    + `which predicts each of these rows without having seen it, ${nats(score.nll)} (less is better)`
+    + `${errorRate === undefined ? '' : `, with ${percent(errorRate)} of them wrong`}.`
+  return `${measured} ${verdictOf(gate)}`
 }
 
-function verdictOf(ratio: number, networkWeight: number, linearWeight: number): string {
+function verdictOf({ ratio, errorRate, networkWeight, linearWeight }: Gate): string {
   const answer = `The answer is ${percent(networkWeight)} the network and ${percent(linearWeight)} the linear model.`
   if (linearWeight === 1) {
     return 'The network fits rows that it has seen worse than the linear model predicts rows that it has not: it is '
       + 'not trained to the end, or the labels are coded otherwise than in its training. The linear model answers.'
+  }
+  if (errorRate === 0) {
+    return 'It is right in all of them, so that nothing speaks against a network that is as sure as this one. The '
+      + 'network answers.'
   }
   return ratio < FAR_SURER
     ? 'On rows that it has seen the network is far surer than it should be of rows that it has not: it has learnt much '

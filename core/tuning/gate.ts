@@ -3,11 +3,15 @@
  * its score on new rows; the network's own score on rows it has seen does not. r = (NLL of the network on its rows) /
  * (leave-one-out NLL of the linear model): far below 1 the network has learnt its rows by heart, above 1 it fits rows
  * it has seen worse than the linear model predicts rows it has not. p = (1 - w) p_network + w p_linear with
- * w = (1 - r)/2, with more than two classes at most 1/8; and p_linear alone where r > 1.
+ * w = (1 - r)/2, and p_linear alone where r > 1. With more than two classes w = min(1 - r, e)/2 with the share e of rows
+ * that the linear model names wrongly without having seen them: a network that is sure of everything deserves as much
+ * doubt as it makes errors on new rows, which lie between none and those of its linear model.
  */
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import type { LeftOut } from '../linear-model/leave-one-out.js'
 import type { LabelledRows } from '../linear-model/linear-problem.js'
+import { accuracy } from '../metrics/accuracy.js'
+import { categoricalDecisions } from '../metrics/decisions.js'
 import type { Link } from '../options/words.js'
 import { differenceLink, scaledProbabilities } from '../prediction/mixture.js'
 
@@ -15,12 +19,6 @@ import { differenceLink, scaledProbabilities } from '../prediction/mixture.js'
 const VARIANCE_SCALES = [0, 0.25, 0.5, 1] as const
 /** With more than two classes the variance must lower the leave-one-out NLL by a tenth before it counts. */
 const SHARE_TO_EARN = 0.9
-/**
- * The linear model's largest share of an answer that the network has a part in: with more than two classes a network
- * that has learnt a few rows by heart often predicts new ones well, where its linear model says little of each class.
- */
-const MOST_OF_TWO_CLASSES = 1 / 2
-const MOST_OF_MORE_CLASSES = 1 / 8
 /** Probabilities below this count as this in a score. */
 const SMALLEST_PROBABILITY = 1e-12
 
@@ -34,6 +32,8 @@ export interface Gate {
   readonly networkNll: number
   /** r. */
   readonly ratio: number
+  /** e, the share of rows that the linear model names wrongly when each is left out; where w hangs on it. */
+  readonly errorRate?: number | undefined
   readonly networkWeight: number
   readonly linearWeight: number
 }
@@ -58,21 +58,23 @@ export function meanNll(likelihood: LikelihoodModel, p: Float64Array, labels: Fl
 export function gateOf(rows: LabelledRows, f: Float64Array, leftOut: LeftOut): Gate {
   const { likelihood, labels, examples, outputs } = rows
   const link = differenceLink(likelihood, outputs)
-  const leaveOneOutNll = VARIANCE_SCALES.map(scale => {
-    const p = scaledProbabilities(link, likelihood, { f: leftOut.f, variance: leftOut.covariance, examples, outputs },
-      scale)
-    return { scale, nll: meanNll(likelihood, p, labels, outputs) }
-  })
+  const probabilities = (scale: number): Float64Array =>
+    scaledProbabilities(link, likelihood, { f: leftOut.f, variance: leftOut.covariance, examples, outputs }, scale)
+  const leaveOneOutNll = VARIANCE_SCALES.map(scale => ({ scale,
+    nll: meanNll(likelihood, probabilities(scale), labels, outputs) })
+  )
   const [without] = leaveOneOutNll
   const best = leaveOneOutNll.reduce((least, score) => (score.nll < least.nll ? score : least))
   const manyClasses = hasMoreClasses(likelihood, outputs)
   const chosen = manyClasses && best.nll > SHARE_TO_EARN * without.nll ? without : best
   const networkNll = meanNll(likelihood, likelihood.inverseLink(f, examples, outputs), labels, outputs)
   const ratio = ratioOf(networkNll, chosen.nll)
-  const most = manyClasses ? MOST_OF_MORE_CLASSES : MOST_OF_TWO_CLASSES
-  const linearWeight = ratio > 1 ? 1 : Math.min(most, (1 - ratio) / 2)
+  const errorRate = manyClasses
+    ? 1 - accuracy(categoricalDecisions(probabilities(chosen.scale), labels, outputs))
+    : undefined
+  const linearWeight = ratio > 1 ? 1 : Math.min(1 - ratio, errorRate ?? 1) / 2
   return { link, varianceScale: chosen.scale, leaveOneOutNll, networkNll, ratio, networkWeight: 1 - linearWeight,
-    linearWeight }
+    linearWeight, ...(errorRate === undefined ? {} : { errorRate }) }
 }
 
 /**

@@ -1,6 +1,7 @@
 /** @file How much of the answer the linear model over all weights gets, from its leave-one-out scores. */
 import t from 'tap'
 import { likelihoodModel } from '../../../core/likelihood/registry.js'
+import { explainGate } from '../../../core/tuning/explain.js'
 import { type Gate, gateOf } from '../../../core/tuning/gate.js'
 
 const binary = likelihoodModel('binary')
@@ -14,13 +15,17 @@ function oneLogit(network: number, left: number): Gate {
     covariance: new Float64Array(4) })
 }
 
-/** Three rows of three classes, each right by that margin. */
-function threeClasses(network: number, left: number): Gate {
-  const f = (margin: number): Float64Array => Float64Array.of(margin, 0, 0, 0, margin, 0, 0, 0, margin)
-  return gateOf({ likelihood: classes, examples: 3, outputs: 3, labels: Float64Array.of(0, 1, 2) }, f(network), {
-    f: f(left),
-    covariance: new Float64Array(27),
-  })
+/** Four rows of three classes, each named rightly by that margin but for the first ones that the linear model misses. */
+function threeClasses(network: number, left: number, missed = 0): Gate {
+  const labels = Float64Array.of(0, 1, 2, 0)
+  const f = (margin: number, wrong: number): Float64Array =>
+    Float64Array.from({ length: 12 }, (_, i) => {
+      const n = Math.floor(i / 3)
+      const named = n < wrong ? (labels[n] + 1) % 3 : labels[n]
+      return i % 3 === named ? margin : 0
+    })
+  return gateOf({ likelihood: classes, examples: 4, outputs: 3, labels }, f(network, 0), { f: f(left, missed),
+    covariance: new Float64Array(36) })
 }
 
 t.test('with two classes the linear model gets (1 - r)/2', async t => {
@@ -31,12 +36,27 @@ t.test('with two classes the linear model gets (1 - r)/2', async t => {
   t.equal(gate.networkWeight + gate.linearWeight, 1)
 })
 
-t.test('with more classes it gets (1 - r)/2 too, and at most an eighth', async t => {
+t.test('with more classes it gets half of its error rate on rows left out at most', async t => {
   const nll = (margin: number): number => Math.log1p(2 * Math.exp(-margin))
-  t.equal(threeClasses(9, 1).linearWeight, 0.125)
-  const ratio = nll(1.2) / nll(1)
-  t.ok(ratio > 0.75)
-  t.ok(Math.abs(threeClasses(1.2, 1).linearWeight - (1 - ratio) / 2) < 1e-12)
+  for (const missed of [1, 2]) {
+    const gate = threeClasses(9, 1, missed)
+    t.equal(gate.errorRate, missed / 4)
+    t.equal(gate.linearWeight, missed / 8)
+  }
+  const left = nll(0.1) + 0.1 / 4
+  const ratio = nll(0.4) / left
+  const calm = threeClasses(0.4, 0.1, 1)
+  t.ok(Math.abs(calm.ratio - ratio) < 1e-12 && 1 - ratio < 0.25)
+  t.ok(Math.abs(calm.linearWeight - (1 - ratio) / 2) < 1e-12)
+})
+
+t.test('the network answers where the linear model names every row left out rightly', async t => {
+  const gate = threeClasses(9, 1)
+  t.equal(gate.errorRate, 0)
+  t.equal(gate.networkWeight, 1)
+  t.match(explainGate(gate, 4), /with 0 % of them wrong\. It is right in all of them.*The network answers\.$/)
+  t.match(explainGate(threeClasses(9, 1, 1), 4), /with 25 % of them wrong\..* 12\.5 % the linear model\.$/)
+  t.equal(oneLogit(9, 1).errorRate, undefined, 'two classes')
 })
 
 t.test('it answers alone where the network fits its rows worse than it predicts them', async t => {
