@@ -3,9 +3,9 @@
  * its score on new rows; the network's own score on rows it has seen does not. r = (NLL of the network on its rows) /
  * (leave-one-out NLL of the linear model): far below 1 the network has learnt its rows by heart, above 1 it fits rows
  * it has seen worse than the linear model predicts rows it has not. p = (1 - w) p_network + w p_linear with
- * w = (1 - r)/2, and p_linear alone where r > 1. With more than two classes w = min(1 - r, e)/2 with the share e of rows
- * that the linear model names wrongly without having seen them: a network that is sure of everything deserves as much
- * doubt as it makes errors on new rows, which lie between none and those of its linear model.
+ * w = (1 - r)/2, and p_linear alone where r > 1. With more than two classes w = min(1 - r, e)/2 with the share e of
+ * rows that the linear model names wrongly without having seen them: a network that is sure of everything deserves as
+ * much doubt as it makes errors on new rows, which lie between none and those of its linear model.
  */
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import type { LeftOut } from '../linear-model/leave-one-out.js'

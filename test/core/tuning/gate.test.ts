@@ -15,7 +15,7 @@ function oneLogit(network: number, left: number): Gate {
     covariance: new Float64Array(4) })
 }
 
-/** Four rows of three classes, each named rightly by that margin but for the first ones that the linear model misses. */
+/** Rows of three classes, each named rightly by that margin, but for the first ones that the linear model misses. */
 function threeClasses(network: number, left: number, missed = 0): Gate {
   const labels = Float64Array.of(0, 1, 2, 0)
   const f = (margin: number, wrong: number): Float64Array =>
