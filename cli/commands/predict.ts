@@ -75,6 +75,7 @@ export const predict: Command = {
       })
       return { examples, prediction: withProbabilities(answer, args.numbers('quantiles')) }
     }).finally(progress.clear)
+    if (examples.leftOut !== undefined) noteRemark(terminal, leftOutNote(examples.leftOut))
     const scores = examples.y === undefined
       ? undefined
       : metrics(likelihood, examples.y, prediction, noiseOf(prediction, posterior, args))
@@ -91,6 +92,11 @@ export const predict: Command = {
       )
     } else report(terminal, { posterior, labels }, prediction, scores, out)
   },
+}
+
+function leftOutNote(column: string): string {
+  return `The column '${column}' is none of the network's inputs and is left out; if it holds the answers, --target `
+    + 'scores the predictions.'
 }
 
 /** sigma of every output: of a mixture of regressions that which its members have in the mean of their squares. */

@@ -19,7 +19,7 @@ import { chooseArray, readNamedArrays } from './named-arrays.js'
 import { isNpy, readNpy } from './npy.js'
 import { isParquet, parquetTable } from './parquet.js'
 import { listed, namedColumns, numbersAndTargets, type Table, type TargetColumn } from './table.js'
-import { targetColumns } from './target-choice.js'
+import { spareColumn, targetColumns } from './target-choice.js'
 import { type KnownLabels, targetsOf } from './targets.js'
 
 /** Examples, their answers where they are known, and what text labels stand for. */
@@ -31,6 +31,8 @@ export interface DataExamples {
   readonly labels?: readonly string[]
   /** How often each row counts. */
   readonly weights?: Tensor
+  /** The column that the network does not take, and that is not asked for. */
+  readonly leftOut?: string
 }
 
 /** What to take from a file. */
@@ -146,8 +148,13 @@ function checkNumbers([{ name, cells }]: readonly TargetColumn[]): void {
       "order: say with --classes which of them each of the network's outputs is.")
 }
 
-function fromTable(table: Table,
-  { target, likelihood, answered, labels, inputs, weights: weightName }: DataSelection): DataExamples {
+function fromTable(table: Table, selection: DataSelection): DataExamples {
+  const { target, likelihood, answered, labels, inputs, weights: weightName } = selection
+  const spare = answered || target !== undefined ? undefined : spareColumn(table, inputs)
+  if (spare !== undefined) {
+    const rest = { ...table, columns: table.columns.filter((_, i) => i !== spare) }
+    return { ...fromTable(rest, selection), leftOut: table.columns[spare].name }
+  }
   const names = table.columns.map(({ name }) => name)
   const weightPlaces = weightName === undefined ? [] : namedColumns(names, weightName)
   const targetPlaces = answered || target !== undefined

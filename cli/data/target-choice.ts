@@ -1,4 +1,5 @@
 /** @file Which columns of a table are the answers: those that were named, or the one that is clear. */
+import type { InputSummary } from '../../core/laplace/posterior-summary.js'
 import type { Likelihood } from '../../core/options/words.js'
 import { UsageError } from '../arguments/arguments.js'
 import { type Column, listed, namedColumns, type Table, toNumber } from './table.js'
@@ -35,13 +36,27 @@ export function targetColumns(table: Table, wanted: string | undefined, clues: T
   )
 }
 
+/** The one column of a table that the network does not take, where it knows its columns by name and all are there. */
+export function spareColumn({ columns }: Table, inputs: readonly InputSummary[]): number | undefined {
+  // A name of an input is that of a column only where the input is one number.
+  if (inputs.some(({ columns: own, shape }) => own === undefined && shape.slice(1).some(size => size !== 1))) return
+  const { named, left } = columnsLeft(columns, columns.map((_, i) => i), inputs)
+  return named && left.length === 1 ? left[0] : undefined
+}
+
+/** The places that are none of the network's columns, where all of these are there by name; otherwise all places. */
+function columnsLeft(columns: readonly Column[], places: readonly number[],
+  inputs: TargetClues['inputs']): { named: boolean, left: readonly number[] } {
+  const taken = inputs.flatMap(({ name, columns: own }) => own ?? [name])
+  const named = taken.every(name => columns.some(column => column.name === name))
+  return { named, left: named ? places.filter(place => !taken.includes(columns[place].name)) : places }
+}
+
 /** The only column that the network does not take, that has a usual name, or that alone can hold classes. */
 function clearTarget({ columns }: Table, places: readonly number[], { likelihood, inputs }: TargetClues):
   | number
   | undefined {
-  const taken = inputs.flatMap(({ name, columns: own }) => own ?? [name])
-  const named = taken.every(name => columns.some(column => column.name === name))
-  const left = named ? places.filter(place => !taken.includes(columns[place].name)) : places
+  const { named, left } = columnsLeft(columns, places, inputs)
   if (named && left.length === 1) return left[0]
   const classes = likelihood === 'classification' || likelihood === 'binary'
   const ways: ((column: Column) => boolean)[] = [({ name }) => USUAL_NAMES.includes(name.toLowerCase()),

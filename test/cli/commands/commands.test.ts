@@ -60,15 +60,22 @@ t.test('fit and predict from CSV with text labels', async t => {
   t.ok(table.out.split('\n').every(line => line.length <= 100), 'no line is wider than 100 characters')
 })
 
-t.test('a forgotten --target is suspected', async t => {
-  const scored = writeCsv('scored.csv', 'tabular-iris', 'test', value => SPECIES[value])
-  const text = await run('predict', inFolder('iris.posterior'), '--data', scored)
-  t.equal(text.code, 1)
-  t.match(text.remarks.replace(/\s+/g, ' '),
-    /Column 'answer', line 2: expected a number and found '\w+'.*name their column with --target/)
-  const numbers = await run('predict', inFolder('iris.posterior'), '--data',
-    writeCsv('numbers.csv', 'tabular-iris', 'test', String))
-  t.match(numbers.remarks.replace(/\s+/g, ' '), /'answer' not among them.*name their column with --target/)
+t.test('the one column that the network does not take is left out, and said; others are refused', async t => {
+  const bare = await run('predict', inFolder('iris.posterior'), '--data', inFolder('iris-test.csv'), '--json')
+  const rows = (argv: string[]): Promise<Awaited<ReturnType<typeof run>>> =>
+    run('predict', inFolder('iris.posterior'), '--data', ...argv)
+  for (const answer of [(value: number) => SPECIES[value], String]) {
+    const more = await rows([writeCsv('more.csv', 'tabular-iris', 'test', answer), '--json'])
+    t.same(JSON.parse(more.out), JSON.parse(bare.out))
+    t.match(more.remarks.replace(/\s+/g, ' '), /column 'answer' is none of .* left out; .*--target/)
+  }
+  const lines = readFileSync(inFolder('more.csv'), 'utf8').trim().split('\n')
+  writeFileSync(inFolder('two-more.csv'), lines.map((line, i) => (i === 0 ? `${line},note` : `${line},7`)).join('\n'))
+  const two = await rows([inFolder('two-more.csv')])
+  t.equal(two.code, 1)
+  t.match(two.remarks.replace(/\s+/g, ' '), /'answer'.* not among them.*name their column with --target/)
+  writeFileSync(inFolder('renamed.csv'), lines.map(line => line.replace('x0', 'z')).join('\n'))
+  t.match((await rows([inFolder('renamed.csv')])).remarks.replace(/\s+/g, ' '), /name their column with --target/)
 })
 
 t.test('regression, written to every kind of file', async t => {
