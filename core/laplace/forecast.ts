@@ -43,6 +43,9 @@ const KNOWN: readonly (keyof ForecastRequest)[] = ['rows', 'batch', 'predict', '
 const TUNED_BYTES = 30
 /** What is held beside what is counted: pages that the allocator keeps, tables of the collector. */
 const NOT_COUNTED = 1.05
+/** Of a linear model of classes, measured: what of its matrices is held twice for a while, and its programs. */
+const LINEAR_PART = 1.12
+const LINEAR_ONCE = 6 << 20
 /** Rounds of the fixed point for the prior, each with a few Newton steps, as a rule. */
 const ROUNDS = 40
 /** Bytes of intermediate values a second, with what is done to each number beside products. */
@@ -94,7 +97,8 @@ function linearNeed({ linear, options }: FitTask, rows: number): Need | undefine
   const forecast = forecastLinearModel(linear.evaluator, options, rows)
   if (forecast === undefined) return undefined
   const { bytes, seconds } = forecastWholeFit(linear.evaluator, options, rows, forecast)
-  return { bytes: bytes + forecast.passing, seconds }
+  const own = bytes + forecast.passing
+  return { bytes: options.likelihood === 'regression' ? own : LINEAR_PART * own + LINEAR_ONCE, seconds }
 }
 
 /** What a stage holds in the calling thread, and in all others together. */
