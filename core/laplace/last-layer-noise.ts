@@ -4,7 +4,7 @@ import { NumericalError } from '../errors/errors.js'
 import { type LeftOut, sortedMeanVariances } from '../linear-model/leave-one-out.js'
 import { gaussianNll } from '../metrics/nll.js'
 import { givesNoise } from '../options/noise.js'
-import type { ResolvedOptions } from '../options/resolved-options.js'
+import { type ResolvedOptions, withOpenPrior } from '../options/resolved-options.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { LinearData } from '../sums/linear-data.js'
 import { geometricMean, rootMeanSquare } from '../tensor/means.js'
@@ -34,8 +34,8 @@ export async function regressionNoise(evaluator: Evaluator, options: ResolvedOpt
   const forecast = forecastLinearModel(evaluator, options, rows.examples)
   if (forecast === undefined) return undefined
   try {
-    const { curvature, sigmaNoise, leftOutNoise } = await fitLinearModel(evaluator, options, rows, forecast.sample,
-      work)
+    const { curvature, sigmaNoise, leftOutNoise } = await fitLinearModel(evaluator, withOpenPrior(options), rows,
+      forecast.sample, work)
     return { delta: curvature.models.map(({ delta }) => delta), sigma: Array.from(leftOutNoise ?? sigmaNoise) }
   } catch (error) {
     if (error instanceof NumericalError) return undefined

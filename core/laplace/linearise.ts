@@ -113,12 +113,12 @@ export function termByTerm(pieces: WholeProblem): WholeProblem {
 }
 
 /**
- * y - f_-n of the chosen rows by the linear model of the network with shuffled weights, N x C; undefined where the
- * noise is given, and where such a network has no finite features.
+ * y - f_-n of the chosen rows by the linear model of the network with shuffled weights, N x C; undefined where noise
+ * or prior precision is given, which it would scale, and where such a network has no finite features.
  */
 export async function errorsBeforeTraining(evaluator: Evaluator, rows: TrainingRows, labels: Float64Array,
   chosen: Int32Array, options: ResolvedOptions, work: WorkOptions): Promise<Float64Array | undefined> {
-  if (givesNoise(options)) return undefined
+  if (givesNoise(options) || options.settings.priorPrecision !== undefined) return undefined
   const { network, slots, theta, engine, precision } = evaluator
   const graph = withParameters(network.graph, slots, shuffledParameters(theta, slots, options.seed, network.outputs))
   const untrained = createEvaluator({ ...network, graph }, 'all', engine, precision)

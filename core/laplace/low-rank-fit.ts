@@ -10,7 +10,7 @@ import { termsOf } from '../likelihood/output-layout.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { parameterCount } from '../network/parameter-slot.js'
 import { givesNoise } from '../options/noise.js'
-import type { ResolvedOptions } from '../options/resolved-options.js'
+import { type ResolvedOptions, withOpenPrior } from '../options/resolved-options.js'
 import type { Likelihood, Subset } from '../options/words.js'
 import { structuredPosterior } from '../posterior/structured.js'
 import type { Evaluator } from '../programs/evaluator.js'
@@ -179,7 +179,11 @@ export interface LowRankRequest {
 export async function fitLowRank(task: FitTask, linear: LinearTask, rows: TrainingRows,
   { forecast, heldOut, notes }: LowRankRequest, work: WorkOptions): Promise<PosteriorState> {
   const { evaluator, pool } = linear
-  const { options, graph, runtime, network } = task
+  const { graph, runtime, network } = task
+  // A precision beside a way of tuning is where that begins; this way begins elsewhere.
+  const options = task.options.tune === undefined || task.options.tune === 'none'
+    ? task.options
+    : withOpenPrior(task.options)
   checkBytes('The linear model over all weights', forecast.bytes, "Use subset 'last_layer'.")
   const validated = heldOut !== undefined && options.calibrate === undefined
     ? heldOutRows(heldOut, evaluator, options.likelihood)

@@ -1,5 +1,6 @@
 /** @file The prior of a posterior over all weights from their linear model. */
 import type { WorkOptions } from '../budget/progress.js'
+import { withOpenPrior } from '../options/resolved-options.js'
 import { createWorkerPool } from '../parallel/worker-pool.js'
 import { structuredPosterior } from '../posterior/structured.js'
 import { startAccumulation } from '../sums/accumulation.js'
@@ -22,7 +23,7 @@ export async function priorFromLinearModel(fitted: PosteriorState, rows: Trainin
     return { ...fitted,
       notes: [...fitted.notes, `${tooLarge(evaluator, options, rows.examples)} The prior was not tuned.`] }
   }
-  const fit = await fitLinearModel(evaluator, options, rows, forecast.sample, work)
+  const fit = await fitLinearModel(evaluator, withOpenPrior(options), rows, forecast.sample, work)
   const deltas = fit.curvature.models.map(({ delta }) => delta)
   const priorPrecision = geometricMean(deltas)
   const noise = rootMeanSquare(Array.from(fit.sigmaNoise))

@@ -11,7 +11,7 @@ import { geometricMean } from '../tensor/means.js'
 import { errorScale, excess, inUnitsOfExcess } from '../tuning/error-scale.js'
 import { isGain } from '../tuning/gain.js'
 import { targetScores, type TrainingScores } from '../tuning/training-scores.js'
-import { chooseNoise, type NoisePrior, type ValidatedNoise } from '../tuning/validated-noise.js'
+import { chooseNoise, type FreeParameters, type NoisePrior, type ValidatedNoise } from '../tuning/validated-noise.js'
 import { THRESHOLD } from './all-rows-fit.js'
 import { modeWeights, type SampleFit } from './linear-fit-result.js'
 import { type HeldOut, UNTRAINED, type WholeProblem } from './linearise.js'
@@ -27,15 +27,17 @@ const DECOMPOSED = 60
 export function regressionFit({ problem, theta, deviation, held }: WholeProblem,
   { settings, outputNoise }: ResolvedOptions, untrained: Float64Array | undefined, work: WorkOptions): SampleFit {
   const { outputs, examples } = problem
-  const given = outputNoise?.[0] ?? settings.sigmaNoise
+  const { priorPrecision, sigmaNoise } = settings
+  const delta = typeof priorPrecision === 'object' ? priorPrecision[0] : priorPrecision
+  const noiseGiven = outputNoise !== undefined || sigmaNoise !== undefined
   const begin = untrained === undefined ? 0 : UNTRAINED
   const [decomposed, placed] = [shareReporter(work, 'tune', begin, DECOMPOSED), shareReporter(work, 'tune', DECOMPOSED)]
   const families = Array.from({ length: outputs }, (_, c) =>
     watched(share => {
       decomposed((c + share) / outputs)
-    }, () => outputFamily(problem, c, work, outputNoise?.[c] ?? settings.sigmaNoise)))
+    }, () => outputFamily(problem, c, work, { delta, sigma: outputNoise?.[c] ?? sigmaNoise })))
   const scales = families.map((family, c) => scaleOf(problem, family, c, untrained))
-  const tuned = families.map(({ tuned }, c) => scaled(tuned, scales[c]))
+  const tuned = families.map(({ tuned }, c) => (scales[c] === 1 ? tuned : scaled(tuned, scales[c])))
   const byTraining = families.map((family, c) => {
     placed(c / outputs)
     return family.modelAt(tuned[c], THRESHOLD)
@@ -44,7 +46,8 @@ export function regressionFit({ problem, theta, deviation, held }: WholeProblem,
   const own = ratio > 1 ? LINEAR_ALONE : HALVES
   const chosen = held === undefined
     ? undefined
-    : validatedNoise(families, { outputs: tuned, linearWeight: own.linearWeight }, held, given)
+    : validatedNoise(families, { outputs: tuned, linearWeight: own.linearWeight }, held,
+      freeOf(delta === undefined, !noiseGiven))
   const models = chosen === undefined || !isGain(chosen.gain)
     ? byTraining
     : families.map((family, c) => family.modelAt(chosen.outputs[c], THRESHOLD))
@@ -83,7 +86,7 @@ function floorNote(outputs: number, c: number): string {
     'the variance of the weights, so that the intervals have their size. Give sigmaNoise, or held-out rows.'
 }
 
-/** How many times larger the errors on new rows are than the evidence says; 1 where the noise is given. */
+/** How many times larger the errors on new rows are than the evidence says; 1 where noise or prior are given. */
 function scaleOf(problem: LinearProblem, { tuned, leftOutAt }: OutputFamily, c: number,
   untrained: Float64Array | undefined): number {
   if (untrained === undefined) return 1
@@ -134,11 +137,15 @@ function regressionScores({ labels, f, outputs }: LinearProblem, models: readonl
   return targetScores(mean, variance, labels)
 }
 
-/** Prior, noise and mean by held-out rows. */
+/** Prior, noise and mean by held-out rows, in what was not given. */
 function validatedNoise(families: readonly OutputFamily[], byTraining: Omit<ValidatedNoise, 'gain'>, held: HeldOut,
-  given: number | undefined): ValidatedNoise {
+  free: FreeParameters): ValidatedNoise {
   const elsewhere = families.map(family => family.elsewhere(held))
-  return chooseNoise(held, byTraining, (c, hyper) => elsewhere[c](hyper), given === undefined ? 'both' : 'prior')
+  return chooseNoise(held, byTraining, (c, hyper) => elsewhere[c](hyper), free)
+}
+
+function freeOf(prior: boolean, noise: boolean): FreeParameters {
+  return prior && noise ? 'both' : prior ? 'prior' : noise ? 'noise' : 'none'
 }
 
 function asLowRank({ delta, sigma, weights, rank, rows, effectiveParameters, evidence }: OutputModel, c: number,

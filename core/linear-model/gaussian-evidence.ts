@@ -33,9 +33,15 @@ const SMALLEST_NOISE = 1e-3
 /** Starts: log delta and log sigma^2 relative to what the data's scale suggests. */
 const STARTS = [[0, -1], [0, -3], [3, -1], [3, -3]] as const
 
-/** The best of the maxima that Newton's method reaches from four starts. */
+/** What the user gives of prior precision and noise; what is not given is tuned. */
+export interface GivenHyperparameters {
+  readonly delta?: number | undefined
+  readonly sigma?: number | undefined
+}
+
+/** The best of the maxima that Newton's method reaches from four starts, in what is not given. */
 export function tuneGaussian(spectrum: GaussianSpectrum, targetVariance: number,
-  fixedSigma?: number): GaussianHyperparameters {
+  given: GivenHyperparameters = {}): GaussianHyperparameters {
   const { values, coordinates, others, otherSquares } = spectrum
   const count = values.length + others
   const square = (coordinates.reduce((sum, b) => sum + b * b, 0) + otherSquares) / Math.max(1, count)
@@ -45,15 +51,18 @@ export function tuneGaussian(spectrum: GaussianSpectrum, targetVariance: number,
   const logDelta = Math.log(mean > 0 ? mean / scale : 1)
   const lowest = Math.log(targetVariance > 0 ? targetVariance : scale) + 2 * Math.log(SMALLEST_NOISE)
   const target = gaussianEvidence(spectrum)
+  const free = { delta: given.delta === undefined, sigma: given.sigma === undefined }
   let best: { readonly point: Float64Array, readonly value: number } | undefined
   for (const [p, q] of STARTS) {
-    const start = Float64Array.of(logDelta + p, fixedSigma === undefined ? logScale + q : 2 * Math.log(fixedSigma))
-    const found = ascend(target, start, fixedSigma === undefined ? lowest : undefined)
+    const start = Float64Array.of(given.delta === undefined ? logDelta + p : Math.log(given.delta),
+      given.sigma === undefined ? logScale + q : 2 * Math.log(given.sigma))
+    const found = ascend(target, start, free, lowest)
     if (best === undefined || found.value > best.value) best = found
   }
   const [p, q] = best?.point ?? Float64Array.of(0, 0)
-  return { delta: Math.exp(p), sigma: Math.exp(q / 2), evidence: best?.value ?? NaN,
-    floored: fixedSigma === undefined && q <= lowest + 1e-9 }
+  // The search works with logarithms, from which what was given comes back with other last digits.
+  return { delta: given.delta ?? Math.exp(p), sigma: given.sigma ?? Math.exp(q / 2), evidence: best?.value ?? NaN,
+    floored: free.sigma && q <= lowest + 1e-9 }
 }
 
 /** The evidence of p = log delta and q = log sigma^2. */
@@ -90,21 +99,27 @@ const TOLERANCE = 1e-10
 /** Beyond this a prior is off, or pins the weights. */
 const FURTHEST = 40
 
+/** Which of prior precision and noise a search may change. */
+interface FreeHyperparameters {
+  readonly delta: boolean
+  readonly sigma: boolean
+}
+
 /**
- * Newton's method on two variables, damped where the function is not concave; the second is held at or above
- * `lowest`, and fixed when that is undefined.
+ * Newton's method on two variables, damped where the function is not concave; what is not free stays, and the second is
+ * held at or above `lowest`.
  */
-function ascend(target: EvidenceOfTwo, start: Float64Array,
-  lowest: number | undefined): { point: Float64Array, value: number } {
+function ascend(target: EvidenceOfTwo, start: Float64Array, free: FreeHyperparameters,
+  lowest: number): { point: Float64Array, value: number } {
   let point = start.slice()
   let current = target.at(point)
   let damping = 0
   for (let step = 0; step < MOST_STEPS; step++) {
-    const free = lowest !== undefined && (point[1] > lowest || current.gradient[1] > 0)
-    const direction = dampedStep(current.gradient, current.hessian, free, damping)
+    const movable = { ...free, sigma: free.sigma && (point[1] > lowest || current.gradient[1] > 0) }
+    const direction = dampedStep(current.gradient, current.hessian, movable, damping)
     const next = Float64Array.of(
-      Math.min(FURTHEST, Math.max(-FURTHEST, point[0] + direction[0])),
-      lowest === undefined ? point[1] : Math.max(lowest, point[1] + direction[1]),
+      free.delta ? Math.min(FURTHEST, Math.max(-FURTHEST, point[0] + direction[0])) : point[0],
+      free.sigma ? Math.max(lowest, point[1] + direction[1]) : point[1],
     )
     const moved = Math.max(Math.abs(next[0] - point[0]), Math.abs(next[1] - point[1]))
     const reached = target.at(next)
@@ -120,13 +135,16 @@ function ascend(target: EvidenceOfTwo, start: Float64Array,
 }
 
 /**
- * (-H + damping I)^-1 gradient with the eigenvalues of -H made positive; the second variable is left where it is not
- * free.
+ * (-H + damping I)^-1 gradient with the eigenvalues of -H made positive, in the variables that are free; the others
+ * stay.
  */
-function dampedStep(gradient: Float64Array, hessian: Float64Array, free: boolean, damping: number): [number, number] {
+function dampedStep(gradient: Float64Array, hessian: Float64Array, free: FreeHyperparameters,
+  damping: number): [number, number] {
   const clip = (value: number): number => Math.max(-LONGEST_STEP, Math.min(LONGEST_STEP, value))
   const [a, b, d] = [-hessian[0], -hessian[1], -hessian[3]]
-  if (!free) return [clip(gradient[0] / (Math.max(Math.abs(a), 1e-12) + damping)), 0]
+  const alone = (slope: number, bend: number): number => clip(slope / (Math.max(Math.abs(bend), 1e-12) + damping))
+  if (!free.sigma) return [free.delta ? alone(gradient[0], a) : 0, 0]
+  if (!free.delta) return [0, alone(gradient[1], d)]
   const middle = (a + d) / 2
   const spread = Math.hypot((a - d) / 2, b)
   const least = middle - spread

@@ -13,7 +13,7 @@ import { cholesky, gemm, symmetricEigen, triangularSolve } from '../kernels/line
 import { parameterCount } from '../network/parameter-slot.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { rootMeanSquare } from '../tensor/means.js'
-import { gaussianEvidence, type GaussianHyperparameters, type GaussianSpectrum,
+import { gaussianEvidence, type GaussianHyperparameters, type GaussianSpectrum, type GivenHyperparameters,
   tuneGaussian } from './gaussian-evidence.js'
 import { type LinearProblem, type OtherRows, problemSize } from './linear-problem.js'
 
@@ -60,17 +60,15 @@ const LEAST_NOISE = 0.2
 /**
  * Noise, prior and posterior of one output c.
  * @param threshold eigenvalues of the curvature below threshold times delta are left out of the posterior's factor
- * @param sigma the noise where it is given
  */
-export function outputModel(problem: LinearProblem, c: number, threshold: number, work: WorkOptions,
-  sigma?: number): OutputModel {
-  const family = outputFamily(problem, c, work, sigma)
+export function outputModel(problem: LinearProblem, c: number, threshold: number, work: WorkOptions): OutputModel {
+  const family = outputFamily(problem, c, work)
   return family.modelAt(family.tuned, threshold)
 }
 
 /** The linear models of one output for every prior precision and noise, in one eigenbasis. */
 export interface OutputFamily {
-  /** Of the largest evidence. */
+  /** Of the largest evidence, in what was not given. */
   readonly tuned: GaussianHyperparameters
   modelAt(hyper: Hyper, threshold: number): OutputModel
   /** Every training row from all the others. */
@@ -82,12 +80,13 @@ export interface OutputFamily {
   }
 }
 
-/** The linear models of output c. @param sigma the noise where it is given */
-export function outputFamily(problem: LinearProblem, c: number, work: WorkOptions, sigma?: number): OutputFamily {
+/** The linear models of output c; what is given of prior precision and noise is not tuned. */
+export function outputFamily(problem: LinearProblem, c: number, work: WorkOptions,
+  given: GivenHyperparameters = {}): OutputFamily {
   throwIfCancelled(work.signal)
   const basis = spectrumOf(problem, c)
   const leftOutAt = (hyper: Hyper): OutputModel['leftOut'] => onTrainingRows(problem, c, basis, hyper).leftOut
-  const tuned = tunedIn(basis, problem, c, sigma)
+  const tuned = tunedIn(basis, problem, c, given)
   return {
     tuned,
     modelAt: (hyper, threshold) => {
@@ -106,15 +105,15 @@ export function leftOutMeans(rows: RegressionRows, c: number, work: WorkOptions)
   return onTrainingRows(rows, c, basis, tuneGaussian(basis, targetVariance(rows, c))).leftOut.f
 }
 
-function tunedIn(basis: Basis, problem: LinearProblem, c: number, sigma?: number): GaussianHyperparameters {
+function tunedIn(basis: Basis, problem: LinearProblem, c: number,
+  given: GivenHyperparameters): GaussianHyperparameters {
   const variance = targetVariance(problem, c)
-  const found = tuneGaussian(basis, variance, sigma)
-  // The search works with logarithms, from which a given noise comes back with other last digits.
-  if (sigma !== undefined) return { ...found, sigma }
+  const found = tuneGaussian(basis, variance, given)
+  if (given.sigma !== undefined) return found
   const { labels, outputs } = problem
   const { f } = onTrainingRows(problem, c, basis, found).leftOut
   const least = LEAST_NOISE * rootMeanSquare(Array.from(f, (mean, n) => labels[n * outputs + c] - mean))
-  return found.sigma < least ? { ...tuneGaussian(basis, variance, least), sigma: least, floored: true } : found
+  return found.sigma < least ? { ...tuneGaussian(basis, variance, { ...given, sigma: least }), floored: true } : found
 }
 
 /** The evidence of given hyper-parameters. */

@@ -120,6 +120,13 @@ export function resolveOptions(given: LaplaceOptions): ResolvedOptions {
   }
 }
 
+/** The options with the prior precision left to be tuned. */
+export function withOpenPrior(
+  { settings: { priorPrecision: _, ...settings }, ...options }: ResolvedOptions,
+): ResolvedOptions {
+  return { ...options, settings }
+}
+
 /** How it is computed. */
 function computing(options: PlainOptions) {
   return {

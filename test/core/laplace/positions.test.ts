@@ -221,7 +221,9 @@ t.test('an example is left out whole: as a ridge regression without its position
   }
   const jacobian = { seeds: 1, examples, factors: [{ kind: 'direct' as const, parameter: 0, gradient: phi }] }
   const family = outputFamily({ likelihood: regression, slots, examples, outputs: 1, labels, jacobian, sizes,
-    f: new Float64Array(examples), f0: new Float64Array(examples), deviation: new Float64Array(size) }, 0, {}, sigma)
+    f: new Float64Array(examples), f0: new Float64Array(examples), deviation: new Float64Array(size) }, 0, {}, {
+    sigma,
+  })
   const own = family.leftOutAt({ delta, sigma })
   near(own.f, own.variance, 'the linear model over all weights')
   const matrix = new Float64Array(size * size)
