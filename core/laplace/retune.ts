@@ -32,7 +32,7 @@ export async function retune(state: PosteriorState, options: TuneOptions, data: 
     : oneOf('tune', options.tune, TUNE_METHODS)
   flag('sigmaNoise', options.sigmaNoise, false)
   const priorStructure = word('priorStructure', options.priorStructure, PRIOR_STRUCTURES)
-  checkTuning({ tune, priorStructure, structure: factored?.of ?? structure, subset,
+  checkTuning({ tune, priorStructure, structure: factored?.of ?? structure, linearModel: 'none', subset,
     hasValidation: data.validation !== undefined })
   checkLikelihood(state.options, { tune })
   checkCustom(likelihood, { tune })
@@ -47,12 +47,14 @@ export async function retune(state: PosteriorState, options: TuneOptions, data: 
   const once = data.data !== undefined && exampleCount(data.data.x) !== state.examples
   if (once) demandWeightsAgain(state.weighted, data.data?.sampleWeight)
   if (state.fitted === undefined && tune !== 'linearized') {
-    const why = state.structured.curvature.structure === 'lowrank'
+    const ofLinearModel = state.structured.curvature.structure === 'lowrank'
+    const elsewhere = ofLinearModel && (tune === 'marglik' || tune === 'grid') ? ' and another structure' : ''
+    const why = ofLinearModel
       ? 'This posterior is the linear model over all weights at the mode of its own prior'
       : "This posterior was tuned by 'linearized' and saved"
     throw new StateError('DIGEST_MISMATCH',
       `${why}; curvature at the network's own weights, which '${tune}' needs, was not kept. ` +
-        `Fit again with tune: '${tune}'.`, { tune })
+        `Fit again with tune: '${tune}'${elsewhere}.`, { tune })
   }
   if (state.options.outputNoise !== undefined && !hasTunedNoises(state) && options.sigmaNoise === true) {
     throw new OptionError('BAD_COMBINATION',

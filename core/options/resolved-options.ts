@@ -84,7 +84,8 @@ export function resolveOptions(given: LaplaceOptions): ResolvedOptions {
   const chosen = { subset: choice.subset, structure: factored?.of ?? choice.structure }
   const tune = optionalWord('tune', options.tune, TUNE_METHODS)
   const priorStructure = word('priorStructure', options.priorStructure, PRIOR_STRUCTURES)
-  checkTuning({ ...chosen, tune, priorStructure, hasValidation: options.validation !== undefined })
+  checkTuning({ ...chosen, tune, priorStructure, linearModel: choice.linearModel,
+    hasValidation: options.validation !== undefined })
   const calibrate = optionalWord('calibrate', options.calibrate, CALIBRATIONS)
   checkHeldOut(options, tune, calibrate)
   const curvature = word('curvature', options.curvature, CURVATURES)

@@ -4,13 +4,15 @@ import { shown } from '../errors/shown.js'
 import type { Batch } from '../tensor/batch.js'
 import type { PlainOptions } from './laplace-options.js'
 import { hasLogits } from './likelihood-kinds.js'
+import type { PosteriorChoice } from './posterior-choice.js'
 import type { Calibration, PriorStructure, Structure, Subset, TuneMethod } from './words.js'
 
 /** @throws OptionError BAD_COMBINATION for a way of tuning that does not exist or lacks what it needs */
-export function checkTuning({ tune, priorStructure, structure, subset, hasValidation }: {
+export function checkTuning({ tune, priorStructure, structure, linearModel, subset, hasValidation }: {
   readonly tune: TuneMethod | undefined
   readonly priorStructure: PriorStructure
   readonly structure: Structure
+  readonly linearModel: PosteriorChoice['linearModel']
   readonly subset: Subset
   readonly hasValidation: boolean
 }): void {
@@ -31,6 +33,11 @@ export function checkTuning({ tune, priorStructure, structure, subset, hasValida
   if ((tune === 'linearized' || tune === 'auto') && (structure === 'functional' || structure === 'ekfac')) {
     throw refuse(`Tuning '${tune}' is by the linear model; with structure '${structure}' use 'marglik', 'grid' with `
       + "held-out rows, or 'none'.")
+  }
+  if (linearModel === 'required' && (tune === 'marglik' || tune === 'grid')) {
+    throw refuse(`Structure 'lowrank' without a rank is the linear model over all weights, whose prior is found as it `
+      + `is fitted: by 'auto', or with held-out rows by 'validated'. Tuning '${tune}' is of other structures, and of `
+      + "'lowrank' with a rank.")
   }
   if (tune === 'linearized' && subset === 'all') {
     throw refuse(

@@ -56,3 +56,14 @@ for (const outputs of [1, 2]) {
     t.ok(free.examples === given.examples)
   })
 }
+
+t.test("the linear model's own ways of tuning are its only ones", t => {
+  const of = (tune: 'marglik' | 'grid', rank?: number) => () =>
+    laplace(perceptron(draw, 3, 6, 1, 'Tanh'), { likelihood: 'regression', subset: 'all', structure: 'lowrank', tune,
+      ...(rank === undefined ? {} : { rank }), ...(tune === 'grid' ? { validation: { x, y: draw(40, 1) } } : {}) })
+  for (const tune of ['marglik', 'grid'] as const) {
+    t.throws(of(tune), { code: 'BAD_COMBINATION', message: /'auto'.*'validated'.*with a rank/ })
+    t.doesNotThrow(of(tune, 3))
+  }
+  t.end()
+})
