@@ -28,7 +28,7 @@ for (const outputs of [1, 2]) {
     }
   })
 
-  t.test(`${outputs} outputs: the noise is tuned beside a prior that is given, and the prior beside a noise`, async t => {
+  t.test(`${outputs} outputs: the noise is tuned beside a given prior, and the prior beside a given noise`, async t => {
     const prior = await fit({ priorPrecision: 2 })
     t.equal(prior.priorPrecision, 2)
     const around = [0.97, 1, 1.03].map(factor => {
