@@ -1,11 +1,12 @@
 /** @file Classifiers whose outputs turn out to be probabilities: what the graph does not show, the training rows do. */
 import type { Graph } from '../graph/graph.js'
+import { sliceExamples } from '../network/batches.js'
 import { networkInputs } from '../network/input-rows.js'
 import { hasLogits } from '../options/likelihood-kinds.js'
 import type { Likelihood } from '../options/words.js'
 import { threadsFor } from '../parallel/worker-pool.js'
 import { logarithmOf } from '../passes/link-function.js'
-import { multiplicationsPerExample } from '../programs/cost.js'
+import { batchWithin, multiplicationsPerExample } from '../programs/cost.js'
 import { exampleCount, exampleRange, type Examples } from '../tensor/examples.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { type FitTask, taskFor } from './fit-task.js'
@@ -36,34 +37,51 @@ function withGraph({ options, runtime }: FitTask, graph: Graph, note: string | u
  * The task with logits: where a classifier's outputs sum to 1 in every row, and none is negative, they are
  * probabilities, and a softmax of them would be another answer than the network's. Of labels of two each output is the
  * probability, where all lie between 0 and 1 and the labels are clearly more probable so than by the sigmoid.
+ * @throws ResourceError OUT_OF_MEMORY where the values of one row are beyond the limit
  * @param x the first training rows
  * @param y their labels
  */
 export async function withLogits(task: FitTask, x: Examples, y: Tensor): Promise<FitTask> {
-  const { evaluator, runtime, options, options: { likelihood, ofPairs } } = task
-  const { network, precision } = evaluator
+  const { evaluator, evaluator: { network }, runtime, options, options: { likelihood, ofPairs } } = task
   if (!hasLogits(likelihood) || ofPairs === true) return task
-  const outputsOf = async (rows: number): Promise<ArrayLike<number>> => {
-    const batch = networkInputs(exampleCount(x) > rows ? exampleRange(x, 0, rows) : x, network, precision,
-      () => undefined)
-    // The program that the fit runs anyway.
-    return evaluator.subset === 'last_layer' ? (await evaluator.features(batch)).f : await evaluator.forward(batch)
-  }
   const work = exampleCount(x) * multiplicationsPerExample(evaluator, 0)
   // Where other threads do the work, a second engine in this one would only hold the weights once more.
   if (evaluator.subset === 'last_layer' && threadsFor(work, options, runtime) === 1) {
     await evaluator.engine.expectWork(work)
   }
-  if (cannotBe(await outputsOf(FIRST_ROWS), network.outputs, likelihood)) return task
-  const f = await outputsOf(ROWS)
-  if (likelihood === 'classification') return areProbabilities(f, network.outputs) ? withLogarithm(task) : task
-  const gain = gainAsProbabilities(f, y.data)
-  if (gain > CLEAR) return withLogarithm(task)
+  for await (const f of firstOutputs(task, x, FIRST_ROWS)) {
+    if (cannotBe(f, network.outputs, likelihood)) return task
+  }
+  const ofClasses = likelihood === 'classification'
+  let [gain, at] = [0, 0]
+  for await (const f of firstOutputs(task, x, ROWS)) {
+    if (cannotBe(f, network.outputs, likelihood)) return task
+    if (!ofClasses) gain += gainAsProbabilities(f, y.data.subarray(at, at + f.length))
+    at += f.length
+  }
+  if (ofClasses || gain > CLEAR) return withLogarithm(task)
   return gain < -CLEAR ?
     task :
     withGraph(task, task.graph,
       "The network's outputs lie between 0 and 1 in the training rows and are taken for logits. Where they are " +
         'probabilities, give the network without what makes them so, or more rows, which tell.')
+}
+
+/**
+ * Outputs of the first `rows` rows, in batches that hold no more than those of a fit.
+ * @throws ResourceError OUT_OF_MEMORY where the values of one row are beyond the limit
+ */
+async function* firstOutputs({ evaluator, options: { memoryLimit } }: FitTask, x: Examples,
+  rows: number): AsyncGenerator<ArrayLike<number>> {
+  const { network, precision, subset } = evaluator
+  const count = Math.min(rows, exampleCount(x))
+  const size = batchWithin(evaluator, 0, 'outputs', { batchSize: undefined, memoryLimit }, count)
+  const inputs = networkInputs(exampleRange(x, 0, count), network, precision, () => undefined)
+  for (let from = 0; from < count; from += size) {
+    const batch = sliceExamples(inputs, network.inputs, from, Math.min(count, from + size))
+    // The program that the fit runs anyway.
+    yield subset === 'last_layer' ? (await evaluator.features(batch)).f : await evaluator.forward(batch)
+  }
 }
 
 /** Whether one row shows already that the outputs are no probabilities. */
@@ -85,14 +103,10 @@ function areProbabilities(f: ArrayLike<number>, outputs: number): boolean {
   return true
 }
 
-/**
- * log p(y) of labels of two if the outputs are probabilities, less that if they are logits; -Infinity where they
- * cannot be probabilities.
- */
+/** log p(y) of labels of two if the outputs are probabilities, less that if they are logits. */
 function gainAsProbabilities(f: ArrayLike<number>, y: ArrayLike<number>): number {
   let gain = 0
   for (let i = 0; i < f.length; i++) {
-    if (!(f[i] >= -TOLERANCE && f[i] <= 1 + TOLERANCE)) return -Infinity
     if (y[i] !== 0 && y[i] !== 1) continue
     const p = Math.min(1 - TOLERANCE, Math.max(TOLERANCE, f[i]))
     gain += Math.log(y[i] === 1 ? p : 1 - p) + Math.log1p(Math.exp(y[i] === 1 ? -f[i] : f[i]))

@@ -1,12 +1,17 @@
 import t from 'tap'
 import type { WorkOptions } from '../../../core/budget/progress.js'
+import type { Engine } from '../../../core/engine/engine.js'
+import { typescriptEngine } from '../../../core/engine/typescript.js'
 import { ResourceError } from '../../../core/errors/errors.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../../core/graph/graph.js'
+import { forward } from '../../../core/laplace/forward.js'
 import { LaplacePosterior } from '../../../core/laplace/laplace-posterior.js'
 import { laplace } from '../../../core/laplace/laplace.js'
 import { checkBatch } from '../../../core/network/batches.js'
+import type { Runtime } from '../../../core/parallel/runtime.js'
 import { float64, tensor } from '../../../core/tensor/tensor.js'
+import { relativeDifference } from '../../support/compare.js'
 import { drawer, perceptron } from '../../support/random-network.js'
 
 t.test('61 a batch beyond the memory limit is refused before it is computed, with what fits', async t => {
@@ -35,14 +40,14 @@ t.test('61 an example that is too large alone is told as such', async t => {
 })
 
 /** The mean of a layer's outputs that are first repeated `times` times. */
-function repeated(times: number): Graph {
+function repeated(times: number, end = (_builder: GraphBuilder, mean: string): string => mean): Graph {
   const builder = new GraphBuilder('float32')
   const h = builder.node('Gemm', [builder.input('x', [BATCH, 2]),
     builder.parameter('w', tensor('float32', [3, 2], Float32Array.of(1, 2, 3, 4, 5, 6))),
     builder.parameter('b', tensor('float32', [3], Float32Array.of(0.5, -0.5, 0)))], { transB: 1 }, 'head')
   const axis = builder.integers([1])
   const wide = builder.node('Expand', [builder.node('Unsqueeze', [h, axis], {}), builder.integers([1, times, 1])], {})
-  return builder.build([builder.node('ReduceMean', [wide, axis], { keepdims: 0 })])
+  return builder.build([end(builder, builder.node('ReduceMean', [wide, axis], { keepdims: 0 }))])
 }
 
 const few = float64([4, 2], [1, 2, 3, 4, 5, 6, 7, 8])
@@ -66,6 +71,71 @@ t.test('59 batches are as small as the widest value asks for, and what is said t
   if (!(refused instanceof ResourceError)) throw new Error('not refused')
   const { needed } = refused.data as { needed: number }
   await t.resolves(fit(needed))
+})
+
+/** The embedded engine, and how many examples each of its runs has had. */
+function watched(): { readonly runtime: Runtime, readonly runs: readonly number[] } {
+  const [own, runs]: [Engine, number[]] = [typescriptEngine(), []]
+  const engine: Engine = { ...own, compile: async (graph, precision) => {
+    const program = await own.compile(graph, precision)
+    return { ...program, run: (x, options) => {
+      runs.push(x.get('x')?.shape[0] ?? 0)
+      return program.run(x, options)
+    } }
+  } }
+  return { runs, runtime: { engine: async () => engine } }
+}
+
+const labels = { classification: tensor('int64', [4], Float64Array.of(0, 1, 2, 0)),
+  multilabel: float64([4, 3], answers.data.map(i => i % 2)) }
+
+t.test('59 the first outputs of classes are looked at in batches that fit, and where none does not at all', async t => {
+  // An example's values take 240 kB.
+  const graph = repeated(20_000)
+  for (const likelihood of ['classification', 'multilabel'] as const) {
+    for (const subset of ['all', 'last_layer'] as const) {
+      const looked = async (memoryLimit: number) => {
+        const { runtime, runs } = watched()
+        const options = { likelihood, subset, structure: 'diag', tune: 'none', threads: 1, memoryLimit } as const
+        const failure = await laplace(graph, options, runtime).fit(few, labels[likelihood]).then(() => 0,
+          (error: unknown) => error)
+        return { runs, failure }
+      }
+      const none = await looked(1e5)
+      t.match(none.failure, { code: 'OUT_OF_MEMORY', message: /One example alone/ })
+      t.strictSame(none.runs, [], `${likelihood} ${subset}: nothing is computed`)
+      const { runs } = await looked(5e5)
+      t.ok(runs.length > 0 && Math.max(...runs) <= 2, `${likelihood} ${subset}: runs of ${runs.join()} examples`)
+      t.equal((await looked(2 ** 30)).runs[0], 4, 'where they fit the first four are looked at together')
+    }
+  }
+})
+
+/** A product with a matrix whose rows sum to 1: only the values show that these are probabilities. */
+const stirred = (op: 'Softmax' | 'Sigmoid') => (builder: GraphBuilder, z: string): string =>
+  builder.node('MatMul', [builder.node(op, [z]),
+    builder.constant(float64([3, 3], [0.9999, 1e-4, 0, 0, 0.9999, 1e-4, 1e-4, 0, 0.9999]))])
+
+t.test('59 outputs are taken for probabilities whatever the batches in which they are looked at', async t => {
+  const x = drawer(4)(300, 2)
+  const kinds = {
+    classification: ['Softmax', tensor('int64', [300], Float64Array.from({ length: 300 }, (_, i) => i % 3))],
+    multilabel: ['Sigmoid', float64([300, 3], (await forward(repeated(1), x)).data.map(z => Number(z > 0)))],
+  } as const
+  for (const likelihood of ['classification', 'multilabel'] as const) {
+    const [op, y] = kinds[likelihood]
+    const fit = async (memoryLimit: number) => {
+      const { runtime, runs } = watched()
+      const options = { likelihood, subset: 'all', structure: 'diag', tune: 'none', threads: 1, memoryLimit } as const
+      return { runs, posterior: await laplace(repeated(500, stirred(op)), options, runtime).fit(x, y) }
+    }
+    const [free, tight] = [await fit(2 ** 30), await fit(2 ** 17)]
+    t.strictSame(free.runs.slice(0, 2), [4, 256], 'where they fit they are looked at together')
+    t.ok(Math.max(...tight.runs) < 30, 'else in small batches')
+    t.match(free.posterior.notes.join(), /in the training rows/)
+    t.strictSame(tight.posterior.notes, free.posterior.notes)
+    t.ok(relativeDifference(tight.posterior.H.toDense(), free.posterior.H.toDense()) < 1e-5)
+  }
 })
 
 /** A convolution of 1 to 8 channels on 28 x 28, pooled into ten classes. */
