@@ -6,6 +6,7 @@ import json
 import math
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +21,9 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[3]
 FIXTURES = REPOSITORY / "protocol" / "fixtures" / "v1"
 CASES = REPOSITORY / "test" / "fixtures" / "cases"
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, which some of them press and wait for.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 try:
     import polylaplace  # noqa: F401
