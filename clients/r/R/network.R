@@ -145,8 +145,8 @@ warn_of_mask <- function(object, subset) {
   if (is.null(object$call$mask) || is.numeric(subset)) return(invisible())
   laplace_warn(
     paste0(
-      "The network was fitted with `mask`, which holds weights where they started, and nnet does not keep it: they count ",
-      "as parameters here. Leave them out by `subset`, the numbers of the parameters that were fitted."
+      "The network was fitted with `mask`, which holds weights where they started, and nnet does not keep it: they ",
+      "count as parameters here. Leave them out by `subset`, the numbers of the parameters that were fitted."
     )
   )
 }
