@@ -12,7 +12,6 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-torch_names = pytest.importorskip("polylaplace.torch")
 from polylaplace.torch import Laplace, marglik_training
 from polylaplace.torch.curvature import BackPackGGN
 from polylaplace.torch.utils import (
