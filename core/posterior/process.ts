@@ -7,6 +7,7 @@ import { lastLayerJacobian } from '../curvature/last-layer.js'
 import { OptionError } from '../errors/errors.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
+import { joined } from '../tensor/joined.js'
 import { factoredPosterior } from './factored.js'
 import { outputMoments } from './posterior-parts.js'
 import { aroundMean, once, priorLogDet, type ProcessPosterior, type StructuredPosterior } from './posterior.js'
@@ -58,14 +59,4 @@ function independentOutputs(curvature: ProcessCurvature, own: readonly ProcessPo
         lastLayerJacobian(slots, features, examples), kind).variance,
     spectrum: () => ({ values: [joined(own.flatMap(each => each.spectrum().values))], byTensor: false }),
   }
-}
-
-function joined(vectors: readonly Float64Array[]): Float64Array {
-  const all = new Float64Array(vectors.reduce((sum, { length }) => sum + length, 0))
-  let at = 0
-  for (const vector of vectors) {
-    all.set(vector, at)
-    at += vector.length
-  }
-  return all
 }
