@@ -4,26 +4,16 @@ import { combineRows, rectify } from '../../../core/kernels/arithmetic.js'
 import { tanh } from '../../../core/kernels/elementwise.js'
 import { useKernelBuild } from '../../../core/kernels/kernel-module.js'
 import { packedLength, packedProducts } from '../../../core/kernels/packed-products.js'
-import type { RealArray } from '../../../core/kernels/plain.js'
 import { gemm, syrk } from '../../../core/kernels/product.js'
 import { addRowDots, addWeightedRowDots } from '../../../core/kernels/row-dots.js'
 import { allBuilds } from './builds.js'
+import { moved } from './moved.js'
 import { differenceOf, filled, generator } from './random-matrix.js'
 
 const builds = allBuilds().filter(build => build !== 'plain')
 
 /** More than the arena ever holds. */
 const TOO_MUCH = 1 << 30
-
-/** A copy in the arena. */
-function moved<A extends RealArray>(array: A): A {
-  const block = arenaBlock(array.byteLength)
-  if (block === undefined) throw new Error('The arena is full.')
-  const View = array.constructor as new(buffer: ArrayBuffer, offset: number, length: number) => A
-  const view = new View(block.buffer, block.offset, array.length)
-  view.set(array)
-  return view
-}
 
 for (const build of builds) {
   for (const Numbers of [Float64Array, Float32Array]) {

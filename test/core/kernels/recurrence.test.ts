@@ -1,20 +1,11 @@
 import t from 'tap'
-import { arenaBlock, beginArena } from '../../../core/kernels/arena.js'
+import { beginArena } from '../../../core/kernels/arena.js'
 import { useKernelBuild } from '../../../core/kernels/kernel-module.js'
-import { gemm, type RealArray } from '../../../core/kernels/linear-algebra.js'
+import { gemm } from '../../../core/kernels/linear-algebra.js'
 import { addGates, packedGatesLength, packGates, stepGru, stepLstm } from '../../../core/kernels/recurrence.js'
 import { allBuilds } from './builds.js'
+import { moved } from './moved.js'
 import { differenceOf, filled, generator } from './random-matrix.js'
-
-/** A copy in the arena. */
-function moved<A extends RealArray>(array: A): A {
-  const block = arenaBlock(array.byteLength)
-  if (block === undefined) throw new Error('The arena is full.')
-  const View = array.constructor as new(buffer: ArrayBuffer, offset: number, length: number) => A
-  const view = new View(block.buffer, block.offset, array.length)
-  view.set(array)
-  return view
-}
 
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x))
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { arenaBlock, beginArena } from '../../../core/kernels/arena.js'
+import { beginArena } from '../../../core/kernels/arena.js'
 import { gateRows } from '../../../core/kernels/arithmetic.js'
 import { byTable } from '../../../core/kernels/elementwise.js'
 import { useKernelBuild } from '../../../core/kernels/kernel-module.js'
@@ -8,17 +8,8 @@ import { normaliseRows, softmaxRows, sumRows } from '../../../core/kernels/rows.
 import { copyWalk } from '../../../core/kernels/walk.js'
 import { erf, erfTables } from '../../../core/ops/erf.js'
 import { allBuilds } from './builds.js'
+import { moved } from './moved.js'
 import { differenceOf, filled, generator } from './random-matrix.js'
-
-/** A copy in the arena. */
-function moved<A extends RealArray>(array: A): A {
-  const block = arenaBlock(array.byteLength)
-  if (block === undefined) throw new Error('The arena is full.')
-  const View = array.constructor as new(buffer: ArrayBuffer, offset: number, length: number) => A
-  const view = new View(block.buffer, block.offset, array.length)
-  view.set(array)
-  return view
-}
 
 const near = (t: { ok(value: boolean, name: string): unknown }, own: RealArray, expected: readonly number[],
   tolerance: number, what: string): void => {
