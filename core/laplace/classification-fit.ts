@@ -9,6 +9,7 @@ import { type LinearProblem, type LinearSpace, problemSize } from '../linear-mod
 import { tuneDelta, type TunedMode } from '../linear-model/mackay.js'
 import { termRows } from '../linear-model/term-rows.js'
 import { weightSpace } from '../linear-model/weight-space.js'
+import { onePrecision } from '../options/hyperparameters.js'
 import type { ResolvedOptions } from '../options/resolved-options.js'
 import { mixture } from '../prediction/mixture.js'
 import { takeRows } from '../tensor/rows.js'
@@ -135,8 +136,7 @@ async function tuneOrTake(space: LinearSpace, problem: LinearProblem, terms: num
     const nearby = await precisionNearby(problem, terms, work)
     return tuneDelta(space, work, nearby, shareReporter(work, 'tune', nearby === 1 ? 0 : NEARBY, SEARCHED))
   }
-  const delta = typeof priorPrecision === 'number' ? priorPrecision : priorPrecision[0]
-  return modeAt(space, delta, true)
+  return modeAt(space, onePrecision(priorPrecision), true)
 }
 
 async function modeAt(space: LinearSpace, delta: number, converged: boolean): Promise<TunedMode> {

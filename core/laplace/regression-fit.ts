@@ -5,6 +5,8 @@ import { watched } from '../kernels/interruption.js'
 import type { LinearProblem } from '../linear-model/linear-problem.js'
 import { type OutputFamily, outputFamily, type OutputModel } from '../linear-model/regression-model.js'
 import { negativeLogNormal } from '../metrics/nll.js'
+import { onePrecision } from '../options/hyperparameters.js'
+import { givesNoise } from '../options/noise.js'
 import type { ResolvedOptions } from '../options/resolved-options.js'
 import type { Answer } from '../prediction/answer.js'
 import { geometricMean } from '../tensor/means.js'
@@ -24,12 +26,11 @@ const LINEAR_ALONE: Answer = { ...HALVES, networkWeight: 0, linearWeight: 1 }
 const DECOMPOSED = 60
 
 /** The fit of a regression, an output at a time: prior and noise by the evidence, their size by the rows left out. */
-export function regressionFit({ problem, theta, deviation, held }: WholeProblem,
-  { settings, outputNoise }: ResolvedOptions, untrained: Float64Array | undefined, work: WorkOptions): SampleFit {
+export function regressionFit({ problem, theta, deviation, held }: WholeProblem, options: ResolvedOptions,
+  untrained: Float64Array | undefined, work: WorkOptions): SampleFit {
   const { outputs, examples } = problem
-  const { priorPrecision, sigmaNoise } = settings
-  const delta = typeof priorPrecision === 'object' ? priorPrecision[0] : priorPrecision
-  const noiseGiven = outputNoise !== undefined || sigmaNoise !== undefined
+  const { outputNoise, settings: { priorPrecision, sigmaNoise } } = options
+  const delta = priorPrecision === undefined ? undefined : onePrecision(priorPrecision)
   const begin = untrained === undefined ? 0 : UNTRAINED
   const [decomposed, placed] = [shareReporter(work, 'tune', begin, DECOMPOSED), shareReporter(work, 'tune', DECOMPOSED)]
   const families = Array.from({ length: outputs }, (_, c) =>
@@ -37,7 +38,7 @@ export function regressionFit({ problem, theta, deviation, held }: WholeProblem,
       decomposed((c + share) / outputs)
     }, () => outputFamily(problem, c, work, { delta, sigma: outputNoise?.[c] ?? sigmaNoise })))
   const scales = families.map((family, c) => scaleOf(problem, family, c, untrained))
-  const tuned = families.map(({ tuned }, c) => (scales[c] === 1 ? tuned : scaled(tuned, scales[c])))
+  const tuned = families.map(({ tuned }, c) => scaled(tuned, scales[c]))
   const byTraining = families.map((family, c) => {
     placed(c / outputs)
     return family.modelAt(tuned[c], THRESHOLD)
@@ -47,7 +48,7 @@ export function regressionFit({ problem, theta, deviation, held }: WholeProblem,
   const chosen = held === undefined
     ? undefined
     : validatedNoise(families, { outputs: tuned, linearWeight: own.linearWeight }, held,
-      freeOf(delta === undefined, !noiseGiven))
+      freeOf(delta === undefined, !givesNoise(options)))
   const models = chosen === undefined || !isGain(chosen.gain)
     ? byTraining
     : families.map((family, c) => family.modelAt(chosen.outputs[c], THRESHOLD))

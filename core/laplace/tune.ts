@@ -7,7 +7,7 @@ import { GraphError, OptionError } from '../errors/errors.js'
 import { checkLabels } from '../likelihood/labels.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { networkInputs } from '../network/input-rows.js'
-import type { PosteriorSettings } from '../options/hyperparameters.js'
+import { onePrecision, type PosteriorSettings } from '../options/hyperparameters.js'
 import type { PriorStructure, TuneMethod } from '../options/words.js'
 import { decomposeAhead } from '../parallel/decompositions.js'
 import type { DataFit } from '../posterior/evidence.js'
@@ -134,7 +134,7 @@ export async function tuneForAnswer(state: PosteriorState, request: TuneRequest,
     work,
   )
   const { settings: { priorPrecision, sigmaNoise }, curvature } = tuned.structured
-  const delta = typeof priorPrecision === 'number' ? priorPrecision : priorPrecision[0]
+  const delta = onePrecision(priorPrecision)
   const deltas = scales.map(scale => delta / scale ** 2)
   const back: PosteriorState = { ...tuned, options, structured: structuredPosterior(curvature, slots, mean, settings),
     mode: tuned.mode === undefined

@@ -12,6 +12,11 @@ export interface PosteriorSettings {
   readonly temperature: number
 }
 
+/** The precision where there is one, the first where there are several. */
+export function onePrecision(priorPrecision: number | Float64Array): number {
+  return typeof priorPrecision === 'number' ? priorPrecision : priorPrecision[0]
+}
+
 /** A standard normal prior, noise of 1, and the posterior of Bayes' rule. */
 export const DEFAULT_SETTINGS: PosteriorSettings = { priorPrecision: 1, priorMean: 0, sigmaNoise: 1, temperature: 1 }
 

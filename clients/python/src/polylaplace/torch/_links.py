@@ -11,10 +11,15 @@ from torch import Tensor
 from .utils.enums import LinkApprox
 
 
+def probit_logits(f_mu: Tensor, f_var: Tensor) -> Tensor:
+    """Logits (n, C) whose softmax the probit link takes for the mean of that of means (n, C), covariances (n, C, C)."""
+    return f_mu / torch.sqrt(1 + pi / 8 * f_var.diagonal(dim1=1, dim2=2))
+
+
 def probabilities(f_mu: Tensor, f_var: Tensor, link: LinkApprox) -> Tensor:
     """Probabilities (n, C) for means (n, C) and covariances (n, C, C) of the logits."""
     if link is LinkApprox.PROBIT:
-        return (f_mu / torch.sqrt(1 + pi / 8 * f_var.diagonal(dim1=1, dim2=2))).softmax(dim=-1)
+        return probit_logits(f_mu, f_var).softmax(dim=-1)
     return _laplace_bridge(f_mu, f_var, normalised=link is LinkApprox.BRIDGE_NORM)
 
 

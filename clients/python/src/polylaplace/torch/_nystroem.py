@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, RandomSampler, SequentialSampler, Subse
 from .._exceptions import NumericalError, OptionError, ShapeError
 from ._base import _steps
 from ._kinds import Count, Inputs, as_batch
+from ._links import probit_logits
 from ._outputs_posterior import BaseFunctionalLaplace, NotThereError
 from ._parametric import demand_entries
 from .curvature import CurvatureInterface
@@ -291,14 +292,12 @@ class ELLA(BaseFunctionalLaplace):
         for batch in loader:
             X, y = self._parts(batch)
             f, f_var = self.predictive_moments(X)
-            variance = f_var.diagonal(dim1=-2, dim2=-1)
             if self.likelihood == Likelihood.REGRESSION:
-                spread = variance + self.sigma_noise.square()
+                spread = f_var.diagonal(dim1=-2, dim2=-1) + self.sigma_noise.square()
                 error = _targets(y, f) - f
                 total = total + 0.5 * (error.square() / spread + spread.log() + math.log(2 * math.pi)).sum()
             else:
-                logits = f / (1 + math.pi / 8 * variance).sqrt()
-                total = total + nn.functional.cross_entropy(logits, _classes(y), reduction="sum")
+                total = total + nn.functional.cross_entropy(probit_logits(f, f_var), _classes(y), reduction="sum")
             count += len(f)
         return (total / count).detach()
 
