@@ -113,11 +113,12 @@ function exitError(reason: string): InternalError {
 
 function remoteWorker(thread: Thread, workerId: number): Worker {
   return {
-    add: async (kind, shard, { x, labels, examples }) => {
-      const [own, y] = [ownCopy(x), labels.slice()]
-      return await thread.call(workerId, { method: 'add', kind, shard, batch: { x: own, labels: y, examples } }, [
-        ...buffersOf(own),
-        y.buffer,
+    add: async (kind, shard, batch) => {
+      // Weights and the place of the rows go with them: without these a thread would sum other numbers, unseen.
+      const own = { ...batch, x: ownCopy(batch.x), labels: batch.labels.slice() }
+      return await thread.call(workerId, { method: 'add', kind, shard, batch: own }, [
+        ...buffersOf(own.x),
+        own.labels.buffer,
       ]) as Awaited<ReturnType<Worker['add']>>
     },
     adopt: async (shard, sums) => {

@@ -29,6 +29,7 @@ const x = draw(n, 100)
 const y = Float64Array.from({ length: n }, (_, i) => i % 5)
 const rows = draw(2000, 100)
 const unseen = draw(20, 12)
+const few = draw(20, 100)
 
 t.test('threads that never get work do not hold the process', t => {
   const held = () => process.getActiveResourcesInfo().filter(name => name === 'MessagePort').length
@@ -48,10 +49,10 @@ t.test('the linear model of more rows than are solved exactly: 1 and 2 threads',
   const wide = b.build([
     b.node('Gemm', [hidden, b.parameter('2.weight', draw(3, 420)), b.parameter('2.bias', draw(3))], { transB: 1 }),
   ])
-  const [few, labels] = [draw(600, 12), Float64Array.from({ length: 600 }, (_, i) => i % 3)]
+  const [given, labels] = [draw(600, 12), Float64Array.from({ length: 600 }, (_, i) => i % 3)]
   const results = []
   for (const threads of [1, 2]) {
-    const posterior = await laplace(wide, { likelihood: 'classification', memoryLimit: 2 ** 26, threads }).fit(few,
+    const posterior = await laplace(wide, { likelihood: 'classification', memoryLimit: 2 ** 26, threads }).fit(given,
       labels)
     const { choice, logMarginalLikelihood } = posterior.summary()
     t.match(choice?.reason, /are those of all 600 rows/)
@@ -76,6 +77,24 @@ for (const structure of ['kron', 'diag'] as const) {
     t.same(results[2].evidence, results[0].evidence)
     t.ok(Buffer.from(results[1].variance.buffer).equals(Buffer.from(results[0].variance.buffer)))
     t.ok(Buffer.from(results[2].probabilities.buffer).equals(Buffer.from(results[0].probabilities.buffer)))
+  })
+}
+
+const asked = [['weights', {}, 3], ['sampled labels', { curvature: 'mc_fisher', seed: 2 }, undefined], [
+  'weights of sampled labels',
+  { curvature: 'mc_fisher', seed: 2 },
+  3,
+]] as const
+for (const [what, options, modulus] of asked) {
+  t.test(`rows with ${what}: 1 and 2 threads`, async t => {
+    const sampleWeight = modulus && Float64Array.from({ length: n }, (_, i) => i % modulus)
+    const variances = []
+    for (const threads of [1, 2]) {
+      const posterior = await laplace(graph, { likelihood: 'classification', subset: 'all', structure: 'kron', threads,
+        priorPrecision: 1, batchSize: 100, ...options }).fit(x, y, sampleWeight && { sampleWeight })
+      variances.push((await posterior.predict(few)).variance.data)
+    }
+    t.strictSame(variances[1], variances[0], 'to the last bit')
   })
 }
 
