@@ -29,7 +29,7 @@ from conftest import (
     frame,
     posterior,
 )
-from polylaplace import DataError, Laplace, OptionError, StateError, merge
+from polylaplace import DataError, Laplace, OptionError, StateError, UntrustedInputError, merge
 from polylaplace._options import TUNE_METHODS
 from polylaplace.distributed import fit_batches, predict_batches
 
@@ -124,6 +124,41 @@ def test_a_stream_that_breaks_goes_on_from_its_checkpoint(tmp_path: Path) -> Non
     check_equal(la, "regression", "last_layer", "kron")
     after = {file.name: file.stat().st_mtime_ns for file in tmp_path.glob("*.partial")}
     assert {name: after[name] for name in before} == before
+
+
+@pytest.mark.parametrize("place", ["", "file", "file/below"])
+def test_a_checkpoint_that_is_no_folder_is_refused(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OptionError, match="checkpoint must be a folder that can be written to"):
+        fit_batches(posterior("regression"), [data("regression")], checkpoint=place and str(tmp_path / place))
+
+
+def test_a_damaged_file_of_a_checkpoint_is_named(tmp_path: Path) -> None:
+    x, y = data("regression")
+    fit_batches(posterior("regression"), [(x, y)], checkpoint=tmp_path)
+    (file,) = tmp_path.glob("*.partial")
+    whole = file.read_bytes()
+    others = posterior("regression").fit_partial(x[:9], y[:9]).to_bytes()
+    for content, words in (
+        (b"", "is damaged"),
+        (whole[:99], "is damaged"),
+        (whole[:-20] + bytes(20), "is damaged"),
+        (others, "holds the sums of other rows"),
+    ):
+        file.write_bytes(content)
+        with pytest.raises(UntrustedInputError, match=f"{file.name} {words}.*Remove it"):
+            fit_batches(posterior("regression"), [(x, y)], checkpoint=tmp_path)
+
+
+def test_labels_of_rows_in_another_order_are_refused() -> None:
+    table = frame("regression")
+    x, y = table[NAMES], table["y"]
+    la = posterior("regression")
+    for batch in ((x, y[::-1]), (x[::-1], y), (x, y, table["a"].abs()[::-1])):
+        with pytest.raises(DataError, match=r"\(their index\) in another order"):
+            fit_batches(la, [batch])
+    with pytest.raises(DataError, match=r"validation\[1\] .* in another order"):
+        fit_batches(la, [(x, y)], tune="validated", validation=(x, y[::-1]))
 
 
 def test_tuning_reads_twice_and_says_when_it_cannot() -> None:

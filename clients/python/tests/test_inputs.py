@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,35 @@ def test_missing_values_and_unnamed_columns_of_data_frames() -> None:
     with pytest.raises(DataError, match=r"in the order 2, 0, 1\. Put them .*X\.to_numpy\(\)"):
         to_examples(unnamed[[2, 0, 1]], "X")
     np.testing.assert_array_equal(to_array(np.ma.masked_greater([1.0, 2.0], 3), "x"), [1, 2])
+
+
+def test_rows_of_pandas_whose_labels_are_in_another_order_are_refused() -> None:
+    pandas = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    x = pandas.DataFrame(rng.normal(size=(40, 3)), columns=["a", "b", "c"])
+    y = (x.a > 0).astype(int)
+    network = {"0.weight": rng.normal(size=(2, 3)), "0.bias": np.zeros(2)}
+    shuffled = y.sample(frac=1, random_state=1)
+    weights = pandas.Series(np.ones(40))
+    la = Laplace(network, "classification", prior_precision=1.0)
+    calls: list[Callable[[], object]] = [
+        lambda: la.fit(x, shuffled),
+        lambda: la.fit(x, y, sample_weight=weights[::-1]),
+        lambda: la.fit([(x, shuffled)]),
+        lambda: la.fit_partial(x, shuffled),
+        lambda: la.fit(x, y).compare(x, shuffled),
+        lambda: la.fit(x, y).conformalize(x, shuffled),
+        lambda: la.fit(x, y).optimize_prior_precision(method="grid", X_val=x, y_val=shuffled),
+        lambda: LaplaceClassifier(random_state=0).fit(x, shuffled),
+    ]
+    for call in calls:
+        with pytest.raises(DataError, match=r"have the labels of those of .* \(their index\) in another order"):
+            call()
+    # Row labels of which neither follows the other say nothing; and place decides where the user says so.
+    la.fit(x.iloc[shuffled.index[:20]], y[:20])
+    la.fit(x, shuffled.to_numpy())
+    la.fit(x.loc[shuffled.index], shuffled)
+    np.testing.assert_allclose(la.predict(x).probabilities, la.fit(x, y).predict(x).probabilities, rtol=1e-9)
 
 
 def test_a_batch_that_a_filter_has_emptied_changes_nothing() -> None:

@@ -260,7 +260,16 @@ kept_sums <- function(given, checkpoint) {
     return(new_partial(answer, given$levels))
   }
   data <- readBin(file, raw(), file.size(file))
-  new_partial(request(laplace_server(), "mergePartials", list(partials = list(data), repeats = "refuse")), given$levels)
+  answer <- tryCatch(
+    request(laplace_server(), "mergePartials", list(partials = list(data), repeats = "refuse")),
+    laplace_error = function(condition) {
+      condition$message <- sprintf(
+        "%s is damaged: %s Remove it: its rows are then summed again.", file, conditionMessage(condition)
+      )
+      stop(condition)
+    }
+  )
+  new_partial(answer, given$levels)
 }
 
 #' A fingerprint of anything in R; rows and network are in it.
@@ -278,7 +287,15 @@ CHECKPOINT_MARK <- "polylaplace-checkpoint"
 #' @noRd
 mark_checkpoint <- function(checkpoint) {
   if (is.null(checkpoint)) return(NULL)
+  check_that(is.character(checkpoint) && length(checkpoint) == 1 && isTRUE(nzchar(checkpoint)), "checkpoint",
+             "the path of a folder")
   dir.create(checkpoint, showWarnings = FALSE, recursive = TRUE)
+  if (!dir.exists(checkpoint) || file.access(checkpoint, 2) != 0) {
+    laplace_stop(
+      sprintf("`checkpoint` must be a folder that can be written to, or made; '%s' cannot.", checkpoint), "BAD_OPTION",
+      list(option = "checkpoint", value = checkpoint)
+    )
+  }
   token <- paste(Sys.getpid(), format(Sys.time(), "%Y%m%d%H%M%OS6"))
   writeLines(token, file.path(checkpoint, CHECKPOINT_MARK))
   list(folder = checkpoint, token = token)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeAlias, TypeVar, cast
 import numpy as np
 
 from ._exceptions import OptionError
+from ._row_labels import refuse_reordered_arguments
 
 #: A whole number from 1.
 Count: TypeAlias = int
@@ -140,6 +141,7 @@ def checked(function: _Function) -> _Function:
             if name in kinds and not any(KINDS[part][0](value) for part in kinds[name]):
                 words = " or ".join(KINDS[part][1] for part in kinds[name] if part != "None")
                 raise OptionError(f"{name} must be {words}; got {_shown(value)}.", "BAD_OPTION", {"option": name})
+        refuse_reordered_arguments(given)
         return function(*args, **options)
 
     return cast(_Function, call)

@@ -17,6 +17,7 @@ from ._options import as_noise, unwrapped
 from ._own_likelihood import OwnLikelihood, own_rows
 from ._progress import ProgressOption
 from ._remote import Remote, create, maker
+from ._row_labels import refuse_reordered
 from ._warnings import warn_user
 
 #: A fit of networks and data up to this size carries the network with it. Larger ones go before, to be sent once only.
@@ -196,6 +197,7 @@ class PosteriorState(CheckedArguments):
                 "BAD_OPTION",
                 {"option": "y"},
             )
+        refuse_reordered({names[0]: X, names[1]: y})
         if self._own is not None:
             return self._own_data(X, to_array(y, names[1]), names[0])
         labels = flat_labels(to_array(y, names[1]), self.likelihood)

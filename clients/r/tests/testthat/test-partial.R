@@ -72,8 +72,14 @@ test_that("a break is gone on from, and a part that fails is named", {
   repeated <- rep(1:40, times)
   whole <- suppressWarnings(merged(sums(repeated)))
   expect_equal(la$log_marginal_likelihood, whole$log_marginal_likelihood, tolerance = 1e-10)
+  damaged <- rownames(before)[[1]]
+  writeBin(readBin(damaged, raw(), 99), damaged)
+  expect_error(run(parts), paste0(basename(damaged), " is damaged: .*Remove it"), class = "laplace_error_untrusted_input")
+  unlink(damaged)
   parts[[2]]$y <- parts[[2]]$y[-1]
   expect_error(run(parts), "In part 2: ", class = "laplace_error_shape")
+  folder <- dir(folder, "[.]partial$", full.names = TRUE)[[1]]
+  expect_error(run(parts), "`checkpoint` must be a folder that can be written to", class = "laplace_error_option")
   expect_error(probe_worker(1, "0.0.1", NULL), "Worker .* has polylaplace", class = "laplace_error_state")
   expect_error(
     probe_worker(1, package_version_text(), list(folder = folder, token = "another")), "does not see the checkpoint",

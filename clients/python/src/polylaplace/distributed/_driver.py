@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import heapq
 import os
 import pickle
@@ -277,9 +278,18 @@ def _marked(checkpoint: str | os.PathLike[str] | None) -> tuple[str, str] | None
     if checkpoint is None:
         return None
     folder = Path(checkpoint)
-    folder.mkdir(parents=True, exist_ok=True)
     token = secrets.token_hex(8)
-    (folder / MARK).write_text(token)
+    try:
+        if not os.fspath(checkpoint):
+            raise OSError(errno.ENOENT, "it has no name")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MARK).write_text(token)
+    except OSError as error:
+        raise OptionError(
+            f"checkpoint must be a folder that can be written to, or made; '{folder}' cannot: {error.strerror}.",
+            "BAD_OPTION",
+            {"option": "checkpoint", "value": str(folder)},
+        ) from error
     return str(folder), token
 
 

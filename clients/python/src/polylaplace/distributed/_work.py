@@ -19,13 +19,14 @@ import numpy as np
 from .._data import Array, to_array
 from .._default_client import default_client
 from .._examples import Examples, concatenated
-from .._exceptions import DataError, LaplaceError, StateError
+from .._exceptions import DataError, LaplaceError, StateError, UntrustedInputError
 from .._files import write_whole
 from .._laplace import Laplace
 from .._likelihoods import has_numbers
 from .._models import fingerprint
 from .._partial import Partial, merge
 from .._posterior_state import TRANSIENT
+from .._row_labels import refuse_reordered
 from .._version import __version__
 from .._weights import as_weights
 from ._tables import Columns, as_table, count_of, is_arrays, with_columns
@@ -134,6 +135,7 @@ class Labelled:
         Raises:
             ShapeError, DataError: when they are no arrays of numbers, one label and weight a row.
         """
+        refuse_reordered({"x": x, "y": y, "sample_weight": weights})
         data = la._data(x, y, ("x", "y"))
         own = None if weights is None else to_array(weights, "sample_weight")
         return cls(data["x"], data["y"], as_weights(own, len(data["y"])).get("sampleWeight"))
@@ -286,13 +288,33 @@ class SumJob(Job):
         if self.checkpoint is None:
             return la.fit_partial(data.x, data.y, sample_weight=data.weights, chunk=name)
         weights = b"" if data.weights is None else data.weights.tobytes()
-        own = hashlib.sha256(la._chunk_digest(data.x, data.y, name) + _fingerprint(self.shipped) + weights).hexdigest()
+        digest = la._chunk_digest(data.x, data.y, name)
+        own = hashlib.sha256(digest + _fingerprint(self.shipped) + weights).hexdigest()
         file = Path(self.checkpoint) / f"{own}.partial"
         if file.is_file():
-            return Partial.from_bytes(file.read_bytes())
+            return _kept(file, digest)
         part = la.fit_partial(data.x, data.y, sample_weight=data.weights, chunk=name)
         write_whole(file, part.to_bytes())
         return part
+
+
+def _kept(file: Path, digest: bytes) -> Partial:
+    """The partial fit of a chunk from a checkpoint folder.
+
+    Raises:
+        UntrustedInputError: when it is damaged, or of other rows.
+    """
+    try:
+        part = Partial.from_bytes(file.read_bytes())
+    except LaplaceError as error:
+        raise UntrustedInputError(f"{file} is damaged: {error.message} {_SUM_AGAIN}", "UNTRUSTED_INPUT") from error
+    if part.chunks != (digest.hex(),):
+        raise UntrustedInputError(f"{file} holds the sums of other rows. {_SUM_AGAIN}", "UNTRUSTED_INPUT")
+    return part
+
+
+#: What to do about a file that does not hold what its name says.
+_SUM_AGAIN = "Remove it: its rows are then summed again."
 
 
 @functools.lru_cache(maxsize=8)
