@@ -52,7 +52,12 @@ SEQUENTIAL = {
         nn.Linear(6, 8), nn.LayerNorm(8), nn.ELU(0.7), nn.BatchNorm1d(8), nn.LeakyReLU(0.2), nn.Linear(8, 3)
     ),
     "softplus": lambda: nn.Sequential(nn.Linear(6, 8), nn.Softplus(beta=2), nn.Linear(8, 3)),
+    "one activation in two places": lambda: one_activation(nn.SiLU()),
 }
+
+
+def one_activation(act: nn.Module) -> nn.Module:
+    return nn.Sequential(nn.Linear(6, 8), act, nn.Sequential(nn.Linear(8, 5), act), act, nn.Linear(5, 3))
 
 
 def sequential(name: str) -> nn.Module:

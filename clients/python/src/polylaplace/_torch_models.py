@@ -138,9 +138,9 @@ def _collect(module: Any, prefix: str, layers: list[dict[str, Any]]) -> bool:
     if getattr(module, "_forward_hooks", None) or getattr(module, "_forward_pre_hooks", None):
         return False
     if cls.__name__ == "Sequential":
-        return all(
-            _collect(child, f"{prefix}.{name}" if prefix else name, layers) for name, child in module.named_children()
-        )
+        # named_children leaves out a module that stands in several places, such as one ReLU between all layers.
+        parts = [(name, child) for name, child in module._modules.items() if child is not None]
+        return all(_collect(child, f"{prefix}.{name}" if prefix else name, layers) for name, child in parts)
     if cls.__name__ not in _TORCH_LAYERS or _has_more_than_layers(module):
         return False
     if getattr(module, "parametrizations", None) is not None:
