@@ -2,11 +2,12 @@
  * @file Networks whose operators do not show that they keep the examples of a batch apart. Where the numbers do, each
  * example is computed alone; of a file for a fixed number of examples, in a batch of copies of itself.
  */
+import { DEFAULT_MEMORY_LIMIT } from '../../core/budget/memory.js'
 import { GraphError, LaplaceError } from '../../core/errors/errors.js'
 import { GraphBuilder } from '../../core/graph/builder.js'
 import { batchAxis, type Graph, isBatch } from '../../core/graph/graph.js'
 import type { Inputs } from '../../core/network/input-rows.js'
-import { differenceTogether } from '../../core/network/together.js'
+import { differencesTogether } from '../../core/network/together.js'
 import { isFloat } from '../../core/ops/element-types.js'
 import { removeDead } from '../../core/passes/fold.js'
 import { withIndexLimits } from '../../core/passes/index-limits.js'
@@ -98,7 +99,8 @@ function compared(graph: Graph, axes: readonly number[], size: number, alone: (t
       const together = examplesFirst(graph, axes, shapes, ends, size)
       const found = alone(together)
       if (typeof found === 'string') return found
-      if (differenceTogether(together, found, drawn(together)) === 0) return { ...found, together }
+      const differences = differencesTogether(together, found, drawn(together), DEFAULT_MEMORY_LIMIT)
+      if ([...differences].every(difference => difference === 0)) return { ...found, together }
       reason = MIXING
     }
     return reason

@@ -16,11 +16,16 @@ const LISTS = [['floats', 'F'], ['ints', 'I'], ['strings', 'S']] as const
 /** Older operators carry what only Caffe2 read. */
 const PASSED_OVER = new Set(['consumed_inputs'])
 
+/** Attributes that bound or fill, which may be infinite; elsewhere an infinite number makes nothing but NaN. */
+const MAY_BE_INFINITE = new Set(['Clip.max', 'Clip.min', 'Constant.value_float', 'Constant.value_floats', 'GRU.clip',
+  'LSTM.clip', 'Pad.value', 'RNN.clip', 'Resize.extrapolation_value'])
+
 const TABLE = { ...ATTRIBUTE_TABLE, ...CONTRIBUTED_ATTRIBUTES }
 
 /**
  * @param op with its domain in front, where that is not ONNX' own; operators that are not read are not known here
- * @throws UntrustedInputError for an attribute that the operator does not have in this operator set, or of another kind
+ * @throws UntrustedInputError for an attribute that the operator does not have in this operator set, of another kind,
+ *   or not finite
  */
 export function checkAttributes(op: string, node: string, opset: number,
   attributes: readonly AttributeMessage[]): void {
@@ -42,7 +47,16 @@ export function checkAttributes(op: string, node: string, opset: number,
       throw refuse(op, node,
         `takes ${WORDS[kind] ?? 'another kind'} as '${name}', and the file has ${WORDS[found] ?? 'another kind'}`)
     }
+    // Those of other domains take NaN for values that are missing.
+    if (Object.hasOwn(ATTRIBUTE_TABLE, op)) checkFinite(op, node, attribute)
   }
+}
+
+/** @throws UntrustedInputError for NaN, and for infinity where it has no meaning */
+function checkFinite(op: string, node: string, { name = '', f, floats }: AttributeMessage): void {
+  const infinite = MAY_BE_INFINITE.has(`${op}.${name}`)
+  const found = [f ?? 0, ...floats ?? []].find(value => (infinite ? Number.isNaN(value) : !Number.isFinite(value)))
+  if (found !== undefined) throw refuse(op, node, `has the attribute '${name}' with the value ${found}`)
 }
 
 function entryOf(entry: string): { name: string, kind: string, from: number, to: number } {

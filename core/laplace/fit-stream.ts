@@ -43,7 +43,7 @@ export function startStream(whole: FitTask): FitStream {
     demandRows(x, y)
     // Batches that a filter has emptied change nothing.
     if (exampleCount(x) === 0 && y.shape[0] === 0) return heldOut + (fit?.examples() ?? 0)
-    fit ??= start(await taskForRows(whole, x, y))
+    fit ??= start(await taskForRows(whole, x, y, work))
     const given = checkWeights(sampleWeight, exampleCount(x))
     if (given !== undefined && splitter !== undefined) throw weightsOfShare()
     weighted ||= areWeights(given)

@@ -118,7 +118,7 @@ function ofTask(task: FitTask): Laplace {
       if (exampleCount(x) === 0 && exampleCount(y) === 0) {
         return { key: partialKey(task), ...await accumulationFor(task, false, notes).sums(), chunks: new Uint8Array(0) }
       }
-      const settled = await taskForRows(task, x, y)
+      const settled = await taskForRows(task, x, y, work)
       const accumulation = accumulationFor(settled, false, notes)
       const weights = checkWeights(sampleWeight, exampleCount(x))
       await accumulation.add(x, y, work, weights)

@@ -1,4 +1,5 @@
 /** @file Classifiers whose outputs turn out to be probabilities: what the graph does not show, the training rows do. */
+import { breathe, type CancelSignal, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import type { Graph } from '../graph/graph.js'
 import { sliceExamples } from '../network/batches.js'
 import { networkInputs } from '../network/input-rows.js'
@@ -38,23 +39,24 @@ function withGraph({ options, runtime }: FitTask, graph: Graph, note: string | u
  * probabilities, and a softmax of them would be another answer than the network's. Of labels of two each output is the
  * probability, where all lie between 0 and 1 and the labels are clearly more probable so than by the sigmoid.
  * @throws ResourceError OUT_OF_MEMORY where the values of one row are beyond the limit
+ * @throws CancelledError
  * @param x the first training rows
  * @param y their labels
  */
-export async function withLogits(task: FitTask, x: Examples, y: Tensor): Promise<FitTask> {
+export async function withLogits(task: FitTask, x: Examples, y: Tensor, { signal }: WorkOptions): Promise<FitTask> {
   const { evaluator, evaluator: { network }, runtime, options, options: { likelihood, ofPairs } } = task
   if (!hasLogits(likelihood) || ofPairs === true) return task
-  const work = exampleCount(x) * multiplicationsPerExample(evaluator, 0)
+  const products = exampleCount(x) * multiplicationsPerExample(evaluator, 0)
   // Where other threads do the work, a second engine in this one would only hold the weights once more.
-  if (evaluator.subset === 'last_layer' && threadsFor(work, options, runtime) === 1) {
-    await evaluator.engine.expectWork(work)
+  if (evaluator.subset === 'last_layer' && threadsFor(products, options, runtime) === 1) {
+    await evaluator.engine.expectWork(products)
   }
-  for await (const f of firstOutputs(task, x, FIRST_ROWS)) {
+  for await (const f of firstOutputs(task, x, FIRST_ROWS, signal)) {
     if (cannotBe(f, network.outputs, likelihood)) return task
   }
   const ofClasses = likelihood === 'classification'
   let [gain, at] = [0, 0]
-  for await (const f of firstOutputs(task, x, ROWS)) {
+  for await (const f of firstOutputs(task, x, ROWS, signal)) {
     if (cannotBe(f, network.outputs, likelihood)) return task
     if (!ofClasses) gain += gainAsProbabilities(f, y.data.subarray(at, at + f.length))
     at += f.length
@@ -71,13 +73,15 @@ export async function withLogits(task: FitTask, x: Examples, y: Tensor): Promise
  * Outputs of the first `rows` rows, in batches that hold no more than those of a fit.
  * @throws ResourceError OUT_OF_MEMORY where the values of one row are beyond the limit
  */
-async function* firstOutputs({ evaluator, options: { memoryLimit } }: FitTask, x: Examples,
-  rows: number): AsyncGenerator<ArrayLike<number>> {
+async function* firstOutputs({ evaluator, options: { memoryLimit } }: FitTask, x: Examples, rows: number,
+  signal: CancelSignal | undefined): AsyncGenerator<ArrayLike<number>> {
   const { network, precision, subset } = evaluator
   const count = Math.min(rows, exampleCount(x))
   const size = batchWithin(evaluator, 0, 'outputs', { batchSize: undefined, memoryLimit }, count)
   const inputs = networkInputs(exampleRange(x, 0, count), network, precision, () => undefined)
   for (let from = 0; from < count; from += size) {
+    await breathe()
+    throwIfCancelled(signal)
     const batch = sliceExamples(inputs, network.inputs, from, Math.min(count, from + size))
     // The program that the fit runs anyway.
     yield subset === 'last_layer' ? (await evaluator.features(batch)).f : await evaluator.forward(batch)

@@ -18,6 +18,8 @@ export interface InferredValue extends ValueType {
    * The elements of an integer scalar or vector computed from shapes, where some may be multiples of the batch size.
    */
   readonly dims?: readonly Dim[]
+  /** Whether it hangs on an input, also on one without a batch axis. */
+  readonly ofInput?: true
 }
 
 /** What a kernel may use. */

@@ -81,7 +81,7 @@ export function givenTypes(graph: Graph): Map<string, InferredValue> {
       throw new GraphError('BATCH_AXIS',
         `The input '${name}' of shape ${formatDims(shape)} has several batch axes; expected one at most.`, { name })
     }
-    types.set(name, { dtype, shape })
+    types.set(name, { dtype, shape, ofInput: true })
   }
   for (const [name, value] of graph.initializers) {
     types.set(name, { dtype: value.dtype, shape: value.shape, ...(parameters.has(name) ? {} : { constant: value }) })
@@ -95,6 +95,7 @@ export function inferNode(node: Node, types: Map<string, InferredValue>): void {
   const outputs = operatorFor(node.op).infer(node, inputs)
   for (const output of outputs) checkValueSize(node, inputs, output)
   const known = evaluate(node, inputs, outputs, types)
+  const ofInput = inputs.some(input => input?.ofInput === true)
   node.outputs.forEach((name, i) => {
     if (name === '') return
     const inferred = outputs.at(i)
@@ -109,7 +110,8 @@ export function inferNode(node: Node, types: Map<string, InferredValue>): void {
       throw batchAxisError(node, `its result of shape ${formatDims(inferred.shape)} has several batch axes.`)
     }
     const constant = inferred.constant ?? known?.[i] ?? constantDims(inferred)
-    types.set(name, constant === undefined ? inferred : { ...inferred, constant })
+    if (constant !== undefined) types.set(name, { ...inferred, constant })
+    else types.set(name, ofInput ? { ...inferred, ofInput } : inferred)
   })
 }
 

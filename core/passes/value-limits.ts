@@ -29,12 +29,12 @@ export function checkValueSize(node: Node, inputs: readonly (InferredValue | und
       `its result would have the shape ${formatDims(shape)}; extents must be integers that are not negative.`)
   }
   const size = elementsPerExample(shape)
-  if (shape.some(isBatch)) {
+  if (shape.some(isBatch) || inputs.some(input => input?.ofInput === true)) {
     if (size > LARGEST_EXAMPLE) {
       throw badNode(node,
-        `its result of shape ${
-          formatDims(shape)
-        } has ${size} elements for each example; at most ${LARGEST_EXAMPLE} are possible.`)
+        `its result of shape ${formatDims(shape)} has ${size} elements${
+          shape.some(isBatch) ? ' for each example' : ''
+        }; at most ${LARGEST_EXAMPLE} are possible.`)
     }
     return
   }

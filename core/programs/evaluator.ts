@@ -3,7 +3,7 @@ import type { ChosenEngine } from '../engine/chosen-engine.js'
 import type { DeferredInput, Engine, Program, RunOptions } from '../engine/engine.js'
 import { estimateRun, type RunEstimate } from '../engine/estimate-memory.js'
 import { InternalError } from '../errors/errors.js'
-import { concreteShape, type Graph } from '../graph/graph.js'
+import { type Graph } from '../graph/graph.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import { termsOf } from '../likelihood/output-layout.js'
 import type { PositionRange } from '../likelihood/position-seeds.js'
@@ -14,8 +14,8 @@ import type { ParameterSlot } from '../network/parameter-slot.js'
 import { parameterSlots, parameterVector } from '../network/parameters.js'
 import { numberAttribute } from '../ops/node-attributes.js'
 import type { Subset } from '../options/words.js'
-import { inferTypes } from '../passes/infer.js'
-import { type Precision, sizeOf, type Tensor, tensor } from '../tensor/tensor.js'
+import { valueSizes } from '../passes/value-sizes.js'
+import { type Precision, type Tensor, tensor } from '../tensor/tensor.js'
 import type { FactoredJacobian } from './factored-jacobian.js'
 import { factoredJacobian, type FactorsProgram, factorsProgram } from './factors-program.js'
 import { featuresProgram } from './features-program.js'
@@ -190,15 +190,6 @@ function kroneckerSums(programs: ProgramCache, factors: FactorsPrograms,
     })
     return real(results, program.output)
   }
-}
-
-/** Numbers of the values that the nodes of a graph compute for one example: of the widest, and of all. */
-function valueSizes(graph: Graph): Pick<Evaluator, 'widest' | 'values'> {
-  const types = inferTypes(graph)
-  const sizes = graph.nodes.flatMap(node => node.outputs)
-    .map(name => sizeOf(concreteShape(types.get(name)?.shape ?? [], 1)))
-  return { widest: sizes.reduce((most, size) => Math.max(most, size), 0),
-    values: sizes.reduce((sum, size) => sum + size, 0) }
 }
 
 /** A function that computes each of its values once. */

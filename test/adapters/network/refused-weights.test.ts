@@ -100,3 +100,17 @@ t.test('58 attributes that an operator does not have, or of another kind', async
     { code: 'UNTRUSTED_INPUT' },
   )
 })
+
+t.test('51 NaN and infinity in attributes, by name; a bound may be infinite', async t => {
+  const gemm = b.node('Gemm', ['x', 'w', 'b'], ['h'], { transB: 1 })
+  const followed = (op: string, attribute: string, float: number): Promise<unknown> =>
+    readNetwork(b.smallModel({ nodes: [gemm, b.node(op, ['h'], ['y'], { [attribute]: { float } })] }))
+  for (const value of [NaN, Infinity, -Infinity]) {
+    await t.rejects(followed('LeakyRelu', 'alpha', value), { code: 'UNTRUSTED_INPUT',
+      message: new RegExp(`LeakyRelu has the attribute 'alpha' with the value ${value}`) })
+  }
+  const clipped = (float: number): Promise<unknown> =>
+    readNetwork(b.smallModel({ opset: 6, nodes: [gemm, b.node('Clip', ['h'], ['y'], { max: { float } })] }))
+  await t.resolves(clipped(Infinity))
+  await t.rejects(clipped(NaN), { code: 'UNTRUSTED_INPUT' })
+})
