@@ -8,7 +8,7 @@ const DEFAULT_COLUMNS = 80
 const MOST_COLUMNS = 120
 
 /** Warnings begin with this. */
-const WARNING = 'Warning: '
+export const WARNING = 'Warning: '
 
 /** Text broken at spaces into lines of at most `width` characters, those after the first indented. */
 export function wrapText(text: string, width: number, indent = ''): string {

@@ -12,7 +12,7 @@ import { formatCount, formatNumber } from '../../report/numbers.js'
 import type { Arguments } from '../arguments/arguments.js'
 import { LAPLACE_OPTIONS, laplaceOptions } from '../arguments/laplace-options.js'
 import { MODEL_OPTIONS } from '../arguments/network-options.js'
-import { checkClasses, CLASSES_OPTION, classNames } from '../data/classes.js'
+import { checkClasses, checkSorted, CLASSES_OPTION, classNames, SORTED_NOTE } from '../data/classes.js'
 import { ANSWERED_DATA_OPTIONS, DATA_FORMATS, type DataPurpose, readAnswered } from '../data/data-options.js'
 import type { KnownLabels } from '../data/targets.js'
 import { writeBytes } from '../files/files.js'
@@ -60,6 +60,8 @@ export const fit: Command = {
         .fit(examples.x, examples.y, { onProgress: progress.onProgress, sampleWeight: examples.weights?.data })
       progress.clear()
       const seconds = (performance.now() - started) / 1000
+      const sorted = classes === undefined && labels !== undefined
+      if (sorted) checkSorted(labels, posterior.notes)
       await writeBytes(out, labels === undefined ? posterior.save() : withLabels(posterior.save(), labels))
       const summary = posterior.summary()
       if (args.flag('json')) {
@@ -68,6 +70,7 @@ export const fit: Command = {
             ...(labels === undefined ? {} : { labels }), ...summary }),
         )
       } else report(terminal, summary, seconds, out, { target: examples.target, labels })
+      if (sorted) noteRemark(terminal, SORTED_NOTE)
     } finally {
       progress.clear()
     }

@@ -440,16 +440,22 @@ t.test('classes: as --classes or the file names them; sorted texts only where al
   const fit = ['fit', model('tabular-iris'), '--data', train, '--likelihood', 'classification', '--subset',
     'last_layer', '--tune', 'none', '--prior-precision', '1', '--out', inFolder('classes.posterior'), '--json']
   const loss = async (...more: string[]): Promise<number> => {
-    const outcome = await run(...fit, ...more)
+    const outcome = await run(...fit.slice(0, more.includes('--data') ? 2 : 4), ...fit.slice(4), ...more)
     t.equal(outcome.code, 0, outcome.remarks)
     return JSON.parse(outcome.out).loss
   }
   const sorted = await loss()
+  t.match((await run(...fit)).remarks.replace(/\s+/g, ' '), /numbered in sorted order: neither .* nor --classes/)
+  t.notMatch((await run(...fit, '--classes', SPECIES.join())).remarks, /sorted/)
   t.ok(await loss('--classes', 'virginica,setosa,versicolor') > 5 * sorted)
   writeFileSync(inFolder('species.txt'), `${SPECIES.join('\n')}\n`)
   t.equal(await loss('--classes', inFolder('species.txt')), sorted)
   const two = writeCsv('two.csv', 'tabular-iris', 'train', value => SPECIES[value % 2])
+  const names = ['red', 'blue', 'green']
+  const unsorted = writeCsv('unsorted.csv', 'tabular-iris', 'train', value => names[value])
+  t.equal(await loss('--data', unsorted, '--classes', names.join()), sorted)
   for (const [argv, code, message] of [
+    [['--data', unsorted], 1, /in sorted order \(blue, green, red\) rows and network contradict each other.*--classes/],
     [['--data', two], 1, /network has 3 classes, and the data hold 2 names.*--classes/],
     [['--classes', 'a,b,b'], 2, /'b' stands twice/],
     [['--classes', 'setosa,versicolor'], 1, /'virginica' is none of/],
