@@ -1,8 +1,8 @@
 /** @file The core's answers with ndarrays. */
+import type { Prediction as TensorPrediction } from '../core/answer/prediction.js'
+import type { SampleOptions } from '../core/answer/sampling.js'
 import { optionsObject } from '../core/errors/suggest.js'
 import type { LaplacePosterior } from '../core/laplace/laplace-posterior.js'
-import type { Prediction as TensorPrediction } from '../core/laplace/prediction.js'
-import type { SampleOptions } from '../core/laplace/sampling.js'
 import type { Likelihood } from '../core/options/words.js'
 import { type ExamplesInput, toExamples, toNdArray } from './arrays.js'
 import type { WorkOptions } from './options.js'

@@ -2,10 +2,10 @@
  * @file Batches of Arrow columns as examples and labels. The package apache-arrow makes such batches, and is not needed
  * here: anything of its shape will do.
  */
+import type { PredictOptions } from '../core/answer/posterior-options.js'
 import { demand, textOption, textsOption } from '../core/errors/demand.js'
 import { DataError, LaplaceError, OptionError } from '../core/errors/errors.js'
 import { knownOptions, nearestWord, optionsObject } from '../core/errors/suggest.js'
-import type { PredictOptions } from '../core/laplace/posterior-options.js'
 import { float64, type Tensor } from '../core/tensor/tensor.js'
 import { type NamedRows, toExamples } from './arrays.js'
 import { coreWork } from './core-arguments.js'

@@ -2,7 +2,7 @@
 import { withTimeLeft, type WorkOptions as CoreWork } from '../core/budget/progress.js'
 import { OptionError } from '../core/errors/errors.js'
 import { knownOptions, optionsObject } from '../core/errors/suggest.js'
-import type { FitWork as CoreFitWork } from '../core/laplace/fit-work.js'
+import type { FitWork as CoreFitWork } from '../core/fit/fit-work.js'
 import type { Batch } from '../core/tensor/batch.js'
 import type { Examples } from '../core/tensor/examples.js'
 import { type ArrayInput, type ExamplesInput, toExamples, toTensor } from './arrays.js'

@@ -1,6 +1,6 @@
 /** @file What is printed of a posterior, in lines no wider than a terminal. */
+import type { ParameterSummary } from '../core/answer/posterior-summary.js'
 import type { LaplacePosterior } from '../core/laplace/laplace-posterior.js'
-import type { ParameterSummary } from '../core/laplace/posterior-summary.js'
 import type { TrainingScores, TrainingSummary } from '../core/tuning/training-scores.js'
 
 /** Characters in a line where the terminal does not say; wider ones are hard to read. */

@@ -1,8 +1,8 @@
 /** @file A mixture of posteriors at the public border: arrays in, ndarrays out. */
+import type { SampleOptions } from '../core/answer/sampling.js'
 import { demand } from '../core/errors/demand.js'
 import { optionsObject } from '../core/errors/suggest.js'
 import { Mixture as CoreMixture, type MixtureOptions } from '../core/laplace/posterior-mixture.js'
-import type { SampleOptions } from '../core/laplace/sampling.js'
 import type { Likelihood } from '../core/options/words.js'
 import { drawn, ndarraysOf } from './answers.js'
 import { type ExamplesInput, toExamples } from './arrays.js'

@@ -1,8 +1,8 @@
 /** @file A likelihood of the user's own: functions of the network's outputs, called once with the rows of a fit. */
 import type { NdArray } from 'ndarray'
+import { forward } from '../core/answer/forward.js'
 import { DataError, OptionError } from '../core/errors/errors.js'
 import type { Graph } from '../core/graph/graph.js'
-import { forward } from '../core/laplace/forward.js'
 import { type Laplace, laplace } from '../core/laplace/laplace.js'
 import type { LaplaceOptions as CoreOptions } from '../core/options/laplace-options.js'
 import type { Batch } from '../core/tensor/batch.js'

@@ -1,5 +1,5 @@
 /** @file The numbers of a prediction as columns of a table, with their names on the command line and in batches. */
-import type { Prediction } from '../core/laplace/prediction.js'
+import type { Prediction } from '../core/answer/prediction.js'
 import type { Likelihood } from '../core/options/words.js'
 import { float64, type Tensor } from '../core/tensor/tensor.js'
 

@@ -1,6 +1,6 @@
 /** @file The type of a prediction: what it has depends on the likelihood, and the compiler knows it. */
 import type { NdArray } from 'ndarray'
-import type { Prediction as TensorPrediction } from '../core/laplace/prediction.js'
+import type { Prediction as TensorPrediction } from '../core/answer/prediction.js'
 import type { Likelihood, LogitLikelihood, NumberLikelihood } from '../core/options/words.js'
 import type { Tensor } from '../core/tensor/tensor.js'
 

@@ -1,11 +1,11 @@
 /** @file The report of a posterior: what was fitted, how it does on rows that it has not seen, where it is unsure. */
+import type { PosteriorSummary } from '../core/answer/posterior-summary.js'
 import type { WorkOptions } from '../core/budget/progress.js'
 import { textOption, textsOption } from '../core/errors/demand.js'
 import { knownOptions } from '../core/errors/suggest.js'
 import type { Comparison } from '../core/laplace/compare.js'
 import type { Figures, UncertainRow } from '../core/laplace/figures.js'
 import type { LaplacePosterior } from '../core/laplace/laplace-posterior.js'
-import type { PosteriorSummary } from '../core/laplace/posterior-summary.js'
 import { isNumberReport } from '../core/metrics/calibration-report.js'
 import type { Examples } from '../core/tensor/examples.js'
 import type { Tensor } from '../core/tensor/tensor.js'

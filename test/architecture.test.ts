@@ -13,7 +13,7 @@ const LAYERS = ['core', 'adapters', 'report', 'node', 'protocol', 'cli', 'browse
 /** The rooms of the core; each may import from those before it. */
 const ROOMS = ['errors', 'tensor', 'kernels', 'budget', 'options', 'graph', 'likelihood', 'ops', 'passes', 'metrics',
   'conformal', 'engine', 'network', 'programs', 'curvature', 'linear-model', 'posterior', 'prediction',
-  'prediction-graph', 'parallel', 'sums', 'tuning', 'storage', 'laplace']
+  'prediction-graph', 'parallel', 'sums', 'tuning', 'storage', 'answer', 'fit', 'laplace']
 
 /** Folders and files whose lines are counted. */
 const MEASURED = ['core', 'adapters', 'report', 'protocol', 'cli', 'browser', 'node', 'bench', 'scripts', 'test',

@@ -1,9 +1,9 @@
 /**
  * @file `polylaplace conformalize`: intervals and sets of classes of a posterior get a guarantee from held-out rows.
  */
+import type { ConformalOptions } from '../../core/answer/posterior-options.js'
 import { SET_SCORES } from '../../core/conformal/calibration.js'
 import { oneOf } from '../../core/errors/suggest.js'
-import type { ConformalOptions } from '../../core/laplace/posterior-options.js'
 import { withLabels } from '../../core/storage/posterior-labels.js'
 import { type Arguments, UsageError } from '../arguments/arguments.js'
 import { MODEL_OPTIONS } from '../arguments/network-options.js'

@@ -1,9 +1,9 @@
 /** @file `polylaplace fit`: a network and training data become a posterior file. */
+import type { InputSummary, PosteriorSummary } from '../../core/answer/posterior-summary.js'
 import { inLanguage } from '../../core/errors/option-names.js'
 import { type Graph, isBatch } from '../../core/graph/graph.js'
 import { laplace } from '../../core/laplace/laplace.js'
 import { summarizeNetwork } from '../../core/laplace/network-summary.js'
-import type { InputSummary, PosteriorSummary } from '../../core/laplace/posterior-summary.js'
 import { withLabels } from '../../core/storage/posterior-labels.js'
 import type { Batch } from '../../core/tensor/batch.js'
 import { parametersText, trainingText } from '../../node/describe.js'

@@ -1,11 +1,11 @@
 /** @file `polylaplace predict`: what a posterior says of new inputs. */
+import type { PredictOptions } from '../../core/answer/posterior-options.js'
+import type { Prediction } from '../../core/answer/prediction.js'
 import { LaplaceError } from '../../core/errors/errors.js'
 import { inLanguage } from '../../core/errors/option-names.js'
 import { oneOf } from '../../core/errors/suggest.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import { Mixture } from '../../core/laplace/posterior-mixture.js'
-import type { PredictOptions } from '../../core/laplace/posterior-options.js'
-import type { Prediction } from '../../core/laplace/prediction.js'
 import { type Metrics, metrics } from '../../core/metrics/index.js'
 import { hasLogits } from '../../core/options/likelihood-kinds.js'
 import { LINKS, PREDICTIVES } from '../../core/options/words.js'

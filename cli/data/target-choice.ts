@@ -1,5 +1,5 @@
 /** @file Which columns of a table are the answers: those that were named, or the one that is clear. */
-import type { InputSummary } from '../../core/laplace/posterior-summary.js'
+import type { InputSummary } from '../../core/answer/posterior-summary.js'
 import type { Likelihood } from '../../core/options/words.js'
 import { UsageError } from '../arguments/arguments.js'
 import { type Column, listed, namedColumns, type Table, toNumber } from './table.js'

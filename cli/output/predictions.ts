@@ -1,5 +1,5 @@
 /** @file Predictions as the command line shows and writes them. */
-import type { Prediction } from '../../core/laplace/prediction.js'
+import type { Prediction } from '../../core/answer/prediction.js'
 import { hasNumbers } from '../../core/options/likelihood-kinds.js'
 import type { Likelihood } from '../../core/options/words.js'
 import type { Tensor } from '../../core/tensor/tensor.js'

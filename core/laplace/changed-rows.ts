@@ -3,18 +3,18 @@
  * back are subtracted (unlearning; Guo, Goldstein, Hannun and van der Maaten 2020, for the curvature of the rows that
  * stay). The network's weights, and with them the mean, stay as they are.
  */
+import { type PosteriorState, withoutScores } from '../answer/posterior-state.js'
 import { curvatureArrays, mergeCurvature, withoutCurvature } from '../curvature/accumulate.js'
 import { type Curvature, isSum } from '../curvature/curvature.js'
 import { DataError, OptionError } from '../errors/errors.js'
+import { accumulationFor } from '../fit/accumulation-for.js'
+import type { FitWork } from '../fit/fit-work.js'
 import { mergeAgreements } from '../likelihood/agreement.js'
 import type { CurvatureKind } from '../options/words.js'
 import { structuredPosterior } from '../posterior/structured.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
 import { areWeights, checkWeights } from '../tensor/sample-weights.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { accumulationFor } from './accumulation-for.js'
-import type { FitWork } from './fit-work.js'
-import { type PosteriorState, withoutScores } from './posterior-state.js'
 
 /** Whether rows come to the data of a posterior, or are taken away from them. */
 export type RowChange = 'add' | 'remove'

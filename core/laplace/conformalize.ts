@@ -1,4 +1,9 @@
 /** @file Calibrates a posterior: by rows that nothing has seen, or by training rows, each predicted without itself. */
+import { labelled } from '../answer/labelled-terms.js'
+import { CONFORMAL_OPTIONS, type ConformalOptions } from '../answer/posterior-options.js'
+import type { PosteriorState } from '../answer/posterior-state.js'
+import { predictTerms } from '../answer/predict.js'
+import type { InputPrograms } from '../answer/programs-by-input.js'
 import type { WorkOptions } from '../budget/progress.js'
 import { type Calibration, leftOutSetScores, SET_SCORES, type SetScore } from '../conformal/calibration.js'
 import { calibrateSets } from '../conformal/label-sets.js'
@@ -10,11 +15,6 @@ import { whole } from '../options/option-values.js'
 import type { Batch } from '../tensor/batch.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
 import { float64, type Tensor, toFloat64 } from '../tensor/tensor.js'
-import { labelled } from './labelled-terms.js'
-import { CONFORMAL_OPTIONS, type ConformalOptions } from './posterior-options.js'
-import type { PosteriorState } from './posterior-state.js'
-import { predictTerms } from './predict.js'
-import type { InputPrograms } from './programs-by-input.js'
 
 /**
  * Held-out rows, or none.

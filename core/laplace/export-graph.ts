@@ -1,4 +1,7 @@
 /** @file A posterior's prediction as one graph, from the options of an export. */
+import { noiseOf, type PosteriorState } from '../answer/posterior-state.js'
+import { openProbability } from '../answer/predictive-intervals.js'
+import { linearChange } from '../answer/programs-by-input.js'
 import { textsOption } from '../errors/demand.js'
 import { OptionError } from '../errors/errors.js'
 import { knownOptions, oneOf } from '../errors/suggest.js'
@@ -10,9 +13,6 @@ import { whole } from '../options/option-values.js'
 import { type Likelihood, type Link, LINKS, type Precision, PRECISIONS } from '../options/words.js'
 import { GRAPH_OUTPUTS, type GraphOutput, predictionGraph } from '../prediction-graph/prediction-graph.js'
 import { LINK_SAMPLES } from '../prediction/link.js'
-import { noiseOf, type PosteriorState } from './posterior-state.js'
-import { openProbability } from './predictive-intervals.js'
-import { linearChange } from './programs-by-input.js'
 
 /** The options of an export. */
 export interface ExportOptions {

@@ -7,6 +7,10 @@
  * curvatures, each block of block-diagonal ones and all rows of `functional`, all follows in closed form from
  * S_n = J_n P^-1 J_n'; sums of another kind have the row's part taken away.
  */
+import { finiteFields } from '../answer/finite-results.js'
+import type { PosteriorState } from '../answer/posterior-state.js'
+import { type InputPrograms, predictionContext } from '../answer/programs-by-input.js'
+import { rowJacobian } from '../answer/row-jacobian.js'
 import { checkBytes } from '../budget/memory.js'
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import { gathered } from '../curvature/blocks.js'
@@ -28,10 +32,6 @@ import { exampleCount, exampleRange, type Examples } from '../tensor/examples.js
 import { checkWeights, demandWeightsAgain } from '../tensor/sample-weights.js'
 import { float64, rows as rowRange, type Tensor } from '../tensor/tensor.js'
 import { withChangedRows } from './changed-rows.js'
-import { finiteFields } from './finite-results.js'
-import type { PosteriorState } from './posterior-state.js'
-import { type InputPrograms, predictionContext } from './programs-by-input.js'
-import { rowJacobian } from './row-jacobian.js'
 
 /** What N training rows do, and what the others say of each. */
 export interface Influence {

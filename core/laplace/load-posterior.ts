@@ -4,6 +4,8 @@ import { fitsSlots } from '../curvature/sizes.js'
 import { demandBytes } from '../errors/demand.js'
 import { OptionError, StateError, UntrustedInputError } from '../errors/errors.js'
 import { knownOptions } from '../errors/suggest.js'
+import { evaluatorFor } from '../fit/fit-task.js'
+import { savedSubset, unscaledLastLayer } from '../fit/last-layer-network.js'
 import { demandGraph, type Graph } from '../graph/graph.js'
 import { noAgreement } from '../likelihood/agreement.js'
 import { likelihoodModel } from '../likelihood/registry.js'
@@ -16,9 +18,7 @@ import type { Runtime } from '../parallel/runtime.js'
 import { createWorkerPool } from '../parallel/worker-pool.js'
 import { structuredPosterior } from '../posterior/structured.js'
 import { readPosterior, type SavedPosterior } from '../storage/posterior-file.js'
-import { evaluatorFor } from './fit-task.js'
 import { LaplacePosterior } from './laplace-posterior.js'
-import { savedSubset, unscaledLastLayer } from './last-layer-network.js'
 
 /**
  * The posterior that `save` wrote.

@@ -1,10 +1,10 @@
 /** @file How well each kind of doubt tells rows that are no data from rows of data. */
+import type { Prediction } from '../answer/prediction.js'
 import { type OutlierScores, outlierScores } from '../metrics/outlier-scores.js'
 import { hasLogits } from '../options/likelihood-kinds.js'
 import type { Likelihood } from '../options/words.js'
 import { type Tensor, toFloat64 } from '../tensor/tensor.js'
 import { scaledProbabilities } from '../tuning/temperature.js'
-import type { Prediction } from './prediction.js'
 
 const KINDS = ['network', 'temperature', 'posterior', 'novelty'] as const
 

@@ -2,6 +2,10 @@
  * @file Several posteriors that predict as one, sum_k w_k p_k: those of several networks, or of snapshots of one
  * (Eschenhagen, Daxberger, Hennig and Kristiadi 2021, "Mixtures of Laplace approximations").
  */
+import type { PredictOptions } from '../answer/posterior-options.js'
+import type { Prediction } from '../answer/prediction.js'
+import { openProbability } from '../answer/predictive-intervals.js'
+import type { SampleOptions } from '../answer/sampling.js'
 import type { WorkOptions } from '../budget/progress.js'
 import { demand, demandFields, listOf } from '../errors/demand.js'
 import { OptionError } from '../errors/errors.js'
@@ -15,10 +19,6 @@ import type { Examples } from '../tensor/examples.js'
 import { randomGenerator } from '../tensor/random.js'
 import { float64, type Tensor } from '../tensor/tensor.js'
 import type { LaplacePosterior } from './laplace-posterior.js'
-import type { PredictOptions } from './posterior-options.js'
-import type { Prediction } from './prediction.js'
-import { openProbability } from './predictive-intervals.js'
-import type { SampleOptions } from './sampling.js'
 
 /** The options of a mixture's prediction. */
 export type MixtureOptions = Pick<PredictOptions,

@@ -1,6 +1,6 @@
 /** @file A fitted posterior warns where its network and the rows of the fit contradict each other. */
+import type { PosteriorState } from '../answer/posterior-state.js'
 import { contradictions } from '../tuning/contradictions.js'
-import type { PosteriorState } from './posterior-state.js'
 
 /** The state with the warnings of its fit before the other notes. */
 export function warned(state: PosteriorState): PosteriorState {

@@ -1,5 +1,5 @@
 /** @file The method `conformalize`: a posterior whose intervals and sets of classes are calibrated. */
-import type { ConformalOptions } from '../../core/laplace/posterior-options.js'
+import type { ConformalOptions } from '../../core/answer/posterior-options.js'
 import { optionalBatch, plainValues } from './arguments.js'
 import { keepPosterior } from './fits.js'
 import { type Method, workOf } from './method.js'

@@ -1,7 +1,7 @@
 /** @file Methods that fit: at once, batch by batch, and in parts that are merged. */
 import { knownOptions, oneOf } from '../../core/errors/suggest.js'
-import type { FitWork } from '../../core/laplace/fit-work.js'
-import type { ForecastRequest } from '../../core/laplace/forecast.js'
+import type { FitWork } from '../../core/fit/fit-work.js'
+import type { ForecastRequest } from '../../core/fit/forecast.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import { type Laplace, laplace } from '../../core/laplace/laplace.js'
 import { LAPLACE_OPTIONS, type LaplaceOptions } from '../../core/options/laplace-options.js'

@@ -1,7 +1,7 @@
 /** @file A posterior's summary on the wire. */
+import type { PosteriorSummary } from '../../core/answer/posterior-summary.js'
 import type { CalibrationSummary } from '../../core/conformal/calibration.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
-import type { PosteriorSummary } from '../../core/laplace/posterior-summary.js'
 import type { Tensor } from '../../core/tensor/tensor.js'
 import { type Choice, plainScores } from '../../core/tuning/choice.js'
 import type { TrainingSummary } from '../../core/tuning/training-scores.js'

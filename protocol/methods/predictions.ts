@@ -1,7 +1,7 @@
 /** @file Methods that ask a posterior for predictions, samples and densities. */
+import type { PredictOptions } from '../../core/answer/posterior-options.js'
+import type { Prediction } from '../../core/answer/prediction.js'
 import { oneOf } from '../../core/errors/suggest.js'
-import type { PredictOptions } from '../../core/laplace/posterior-options.js'
-import type { Prediction } from '../../core/laplace/prediction.js'
 import type { PriorChanges } from '../../core/options/hyperparameters.js'
 import { type Predictive, PREDICTIVES } from '../../core/options/words.js'
 import { tensorToWire } from '../frames/arrays.js'

@@ -1,5 +1,5 @@
 /** @file Methods that make a posterior of another prior from one that was fitted. */
-import type { TuneOptions } from '../../core/laplace/posterior-options.js'
+import type { TuneOptions } from '../../core/answer/posterior-options.js'
 import type { PriorChanges } from '../../core/options/hyperparameters.js'
 import { optionalBatch, optionsOf, plainValues, validationOf } from './arguments.js'
 import { keepPosterior } from './fits.js'

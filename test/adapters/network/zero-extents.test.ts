@@ -1,8 +1,8 @@
 /** @file 50 of the list of attacks: arrays with a zero extent beside a huge one; and biases of unusual shapes. */
 import t from 'tap'
 import { readNetwork } from '../../../adapters/network/index.js'
+import { forward } from '../../../core/answer/forward.js'
 import { LaplaceError } from '../../../core/errors/errors.js'
-import { forward } from '../../../core/laplace/forward.js'
 import { laplace } from '../../../core/laplace/laplace.js'
 import { float64 } from '../../../core/tensor/tensor.js'
 import { tensorFromWire } from '../../../protocol/frames/arrays.js'

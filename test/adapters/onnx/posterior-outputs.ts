@@ -1,8 +1,8 @@
 /** @file Compares an exported posterior, run by ONNX Runtime, with the posterior's own predictions. */
 import type { Test } from 'tap'
 import { type OnnxExportOptions, posteriorModel } from '../../../adapters/onnx/index.js'
+import type { Prediction } from '../../../core/answer/prediction.js'
 import type { LaplacePosterior } from '../../../core/laplace/laplace-posterior.js'
-import type { Prediction } from '../../../core/laplace/prediction.js'
 import { networkInputs } from '../../../core/network/input-rows.js'
 import type { Examples } from '../../../core/tensor/examples.js'
 import type { Tensor } from '../../../core/tensor/tensor.js'

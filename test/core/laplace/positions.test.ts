@@ -3,11 +3,11 @@
  * test/peers/test_positions.py; here: what leaving positions or examples out means, shapes, partial fits and files.
  */
 import t from 'tap'
+import { withoutEachExample } from '../../../core/answer/left-out-examples.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../../core/graph/graph.js'
 import type { LaplacePosterior } from '../../../core/laplace/laplace-posterior.js'
 import { laplace } from '../../../core/laplace/laplace.js'
-import { withoutEachExample } from '../../../core/laplace/left-out-examples.js'
 import { loadPosterior } from '../../../core/laplace/load-posterior.js'
 import { regression } from '../../../core/likelihood/regression.js'
 import { outputFamily } from '../../../core/linear-model/regression-model.js'

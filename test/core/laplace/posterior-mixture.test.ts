@@ -1,7 +1,7 @@
 /** @file Mixtures of posteriors against the members' own predictions. */
 import t from 'tap'
+import type { Prediction } from '../../../core/answer/prediction.js'
 import { laplace, Mixture } from '../../../core/index.js'
-import type { Prediction } from '../../../core/laplace/prediction.js'
 import { float64, type Tensor } from '../../../core/tensor/tensor.js'
 import { Mixture as NodeMixture } from '../../../node/mixture.js'
 import { Posterior } from '../../../node/posterior.js'

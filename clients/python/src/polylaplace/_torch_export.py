@@ -228,7 +228,7 @@ def _outputs(torch: Any, module: Any, given: list[Any]) -> Array:
 
 def _slopes(torch: Any, module: Any, given: list[Any]) -> tuple[dict[str, float], list[str]]:
     """The derivative of a weighted sum of the outputs by each trained parameter, along a direction made of its values
-    (core/laplace/check-derivatives.ts), and the parameters that no output depends on, which no exporter keeps."""
+    (core/fit/check-derivatives.ts), and the parameters that no output depends on, which no exporter keeps."""
     named = [(name, value) for name, value in module.named_parameters() if value.requires_grad]
     others = [name for name, value in module.named_parameters() if not value.requires_grad]
     if not named:

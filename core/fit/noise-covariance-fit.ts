@@ -5,6 +5,9 @@
  * in Sigma^-1; the step of expectation maximisation), is positive definite, and lies above the residuals' own
  * covariance.
  */
+import { functionalVariance } from '../answer/functional-variance.js'
+import type { PosteriorState } from '../answer/posterior-state.js'
+import { programsByInput } from '../answer/programs-by-input.js'
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import { DataError, NumericalError } from '../errors/errors.js'
 import { cholesky } from '../kernels/linear-algebra.js'
@@ -15,9 +18,6 @@ import type { Batch } from '../tensor/batch.js'
 import { exampleCount } from '../tensor/examples.js'
 import { toFloat64 } from '../tensor/tensor.js'
 import type { FitTask } from './fit-task.js'
-import { functionalVariance } from './functional-variance.js'
-import type { PosteriorState } from './posterior-state.js'
-import { programsByInput } from './programs-by-input.js'
 
 /** Steps at most, and the change of Sigma, over its diagonal, that ends them. */
 const MOST_STEPS = 300

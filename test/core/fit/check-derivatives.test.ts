@@ -1,9 +1,9 @@
 import t from 'tap'
 import { networkFromLayers } from '../../../adapters/layers/index.js'
 import type { FileTensor } from '../../../adapters/tensors/file-tensor.js'
+import { checkDerivatives } from '../../../core/fit/check-derivatives.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../../core/graph/graph.js'
-import { checkDerivatives } from '../../../core/laplace/check-derivatives.js'
 import { float64, tensor } from '../../../core/tensor/tensor.js'
 
 const X = [0.3, -1.2, 0.7, 2.1]

@@ -2,6 +2,8 @@
  * @file The posterior of the linear model over all weights: whether it is small enough, and its state once it is
  * fitted.
  */
+import { withHeldOutScores } from '../answer/held-out-answer.js'
+import type { PosteriorState } from '../answer/posterior-state.js'
 import { type Need, OTHER_THREAD_BYTES } from '../budget/forecast.js'
 import { checkBytes, formatBytes } from '../budget/memory.js'
 import type { WorkOptions } from '../budget/progress.js'
@@ -19,11 +21,9 @@ import { geometricMean } from '../tensor/means.js'
 import type { Choice } from '../tuning/choice.js'
 import { explainGate, explainRegression } from '../tuning/explain.js'
 import type { FitTask, LinearTask } from './fit-task.js'
-import { withHeldOutScores } from './held-out-answer.js'
 import { heldOutRows } from './held-out-rows.js'
 import { largestRank, type LinearFit, type TrainingRows } from './linear-fit-result.js'
 import { fitLinearModel, planLinearFit } from './linear-fit.js'
-import type { PosteriorState } from './posterior-state.js'
 
 /** What the linear model of some rows needs. */
 export interface LinearForecast {

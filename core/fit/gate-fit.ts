@@ -1,4 +1,7 @@
 /** @file How much of the answer a last layer's linear model gets. */
+import { withoutEachExample } from '../answer/left-out-examples.js'
+import { outputDeltas } from '../answer/output-noise.js'
+import { type PosteriorState, withScores } from '../answer/posterior-state.js'
 import type { WorkOptions } from '../budget/progress.js'
 import { isSum } from '../curvature/curvature.js'
 import { lastLayerTimes } from '../curvature/last-layer.js'
@@ -16,9 +19,6 @@ import { type Gate, lastLayerGate, lastLayerRule } from '../tuning/gate.js'
 import { leftOutProbabilities } from '../tuning/left-out-probabilities.js'
 import { classScores, type TrainingScores } from '../tuning/training-scores.js'
 import { regressionAnswer, type RegressionNoise, withNoise } from './last-layer-noise.js'
-import { withoutEachExample } from './left-out-examples.js'
-import { outputDeltas } from './output-noise.js'
-import { type PosteriorState, withScores } from './posterior-state.js'
 import { MOST_COVARIANCES, type SampledRows, sampleRows, SMALLEST_REST } from './sampled-rows.js'
 
 /** Weights of a last layer, and multiplications of one curvature, up to which its whole covariance is affordable. */

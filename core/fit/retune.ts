@@ -1,4 +1,7 @@
 /** @file From the options of `tune` to a tuned posterior. */
+import { hasTunedNoises } from '../answer/output-noise.js'
+import { TUNE_OPTIONS, type TuneOptions } from '../answer/posterior-options.js'
+import { type PosteriorState, withoutScores } from '../answer/posterior-state.js'
 import type { WorkOptions } from '../budget/progress.js'
 import { OptionError, StateError } from '../errors/errors.js'
 import { flag, knownOptions, oneOf } from '../errors/suggest.js'
@@ -9,9 +12,6 @@ import { PRIOR_STRUCTURES, TUNE_METHODS } from '../options/words.js'
 import { withSharedProducts } from '../parallel/runtime.js'
 import { exampleCount } from '../tensor/examples.js'
 import { demandWeightsAgain, inFull } from '../tensor/sample-weights.js'
-import { hasTunedNoises } from './output-noise.js'
-import { TUNE_OPTIONS, type TuneOptions } from './posterior-options.js'
-import { type PosteriorState, withoutScores } from './posterior-state.js'
 import { choicesOf } from './reward-fit.js'
 import { type TuneData, tunePosterior } from './tune.js'
 

@@ -1,4 +1,6 @@
 /** @file The noise of a regression's last layer, and the answer that goes with it. */
+import { hasTunedNoises, outputDeltas, type OutputHyperparameters, withOutputNoise } from '../answer/output-noise.js'
+import { type PosteriorState, withScores } from '../answer/posterior-state.js'
 import type { WorkOptions } from '../budget/progress.js'
 import { NumericalError } from '../errors/errors.js'
 import { type LeftOut, sortedMeanVariances } from '../linear-model/leave-one-out.js'
@@ -16,8 +18,6 @@ import { targetScores } from '../tuning/training-scores.js'
 import type { TrainingRows } from './linear-fit-result.js'
 import { fitLinearModel } from './linear-fit.js'
 import { forecastLinearModel } from './low-rank-fit.js'
-import { hasTunedNoises, outputDeltas, type OutputHyperparameters, withOutputNoise } from './output-noise.js'
-import { type PosteriorState, withScores } from './posterior-state.js'
 import { type SampledRows, SMALLEST_REST } from './sampled-rows.js'
 
 /** Prior and noise of a regression by the linear model over all weights, an output each. */

@@ -1,7 +1,7 @@
 /** @file What all rows cost where only a sample of them is solved exactly, and the posterior that comes of it. */
 import t from 'tap'
+import { planAllRows } from '../../../core/fit/all-rows-fit.js'
 import { BATCH, GraphBuilder, laplace, tensor } from '../../../core/index.js'
-import { planAllRows } from '../../../core/laplace/all-rows-fit.js'
 import { resolveOptions } from '../../../core/options/resolved-options.js'
 import type { Evaluator } from '../../../core/programs/evaluator.js'
 import { randomGenerator } from '../../../core/tensor/random.js'

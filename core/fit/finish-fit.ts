@@ -1,4 +1,6 @@
 /** @file From complete sums to the posterior, tuned as planned. */
+import type { PosteriorState } from '../answer/posterior-state.js'
+import { checkRepresentable } from '../answer/representable.js'
 import type { WorkOptions } from '../budget/progress.js'
 import type { NetworkCurvature } from '../curvature/curvature.js'
 import { DataError } from '../errors/errors.js'
@@ -10,8 +12,6 @@ import type { Batch } from '../tensor/batch.js'
 import type { FitTask } from './fit-task.js'
 import { answerByGate, withWholeCovariance } from './gate-fit.js'
 import type { RegressionNoise } from './last-layer-noise.js'
-import type { PosteriorState } from './posterior-state.js'
-import { checkRepresentable } from './representable.js'
 import { type TuneData, tuneForAnswer, tunePosterior, type TuneRequest, tuneWithLinearModel } from './tune.js'
 import { answerByHeldOutRows } from './validated-last-layer.js'
 

@@ -2,6 +2,9 @@
  * @file The joint choice by held-out rows for a last layer: over its linear models, each at its own mode (see
  * core/tuning/validated.ts).
  */
+import { withHeldOutScores } from '../answer/held-out-answer.js'
+import { hasTunedNoises, outputDeltas, withOutputNoise } from '../answer/output-noise.js'
+import { noiseOf, type PosteriorState } from '../answer/posterior-state.js'
 import { breathe, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import { lastLayerTimes } from '../curvature/last-layer.js'
 import { termsOf } from '../likelihood/output-layout.js'
@@ -23,11 +26,8 @@ import { chooseNoise } from '../tuning/validated-noise.js'
 import { candidatesAt, chooseFound, DELTA_STEPS, foundOrNot, type HeldOutOutputs, steppedDelta,
   type ValidatedCandidate } from '../tuning/validated.js'
 import { answerByGate } from './gate-fit.js'
-import { withHeldOutScores } from './held-out-answer.js'
 import { FEWEST_HELD_OUT, heldOutRows } from './held-out-rows.js'
 import type { TrainingRows } from './linear-fit-result.js'
-import { hasTunedNoises, outputDeltas, withOutputNoise } from './output-noise.js'
-import { noiseOf, type PosteriorState } from './posterior-state.js'
 
 /** Numbers that the covariances of the held-out rows may hold together. */
 const COVARIANCE_NUMBERS = 1 << 26

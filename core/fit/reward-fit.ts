@@ -3,6 +3,7 @@
  * weights gives the difference of two rewards, the logit of the second being preferred. Its curvature is that of the
  * weights, and predictions are of single rows.
  */
+import type { PosteriorState } from '../answer/posterior-state.js'
 import { InternalError, ShapeError } from '../errors/errors.js'
 import { GraphBuilder } from '../graph/builder.js'
 import type { Graph, Node } from '../graph/graph.js'
@@ -14,7 +15,6 @@ import { arraysOf, type Examples } from '../tensor/examples.js'
 import { takeRows } from '../tensor/rows.js'
 import { allocate, formatShape, type Tensor } from '../tensor/tensor.js'
 import { type FitTask, taskFor } from './fit-task.js'
-import type { PosteriorState } from './posterior-state.js'
 
 /** A fit to pairs, and the way back to single rows. */
 export interface RewardTask {

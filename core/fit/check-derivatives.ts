@@ -1,4 +1,5 @@
 /** @file Whether a network has the derivative that its own framework gives it. */
+import { expectedPrecision } from '../answer/check-outputs.js'
 import { chosenEngine } from '../engine/chosen-engine.js'
 import { GraphError } from '../errors/errors.js'
 import { type Graph, isBatch } from '../graph/graph.js'
@@ -9,7 +10,6 @@ import type { Runtime } from '../parallel/runtime.js'
 import { inferTypes } from '../passes/infer.js'
 import { jvpProgram } from '../programs/jvp-program.js'
 import { cast, type Precision, type Tensor } from '../tensor/tensor.js'
-import { expectedPrecision } from './check-outputs.js'
 
 /** Largest difference relative to the sum of all slopes' sizes. */
 const TOLERANCE: Readonly<Record<Precision, number>> = { float32: 1e-3, float64: 1e-5 }

@@ -1,8 +1,8 @@
 /** @file A regression on more rows than are solved exactly: mode, covariance and evidence of all rows. */
 import t from 'tap'
 import { chosenEngine } from '../../../core/engine/chosen-engine.js'
+import { fitLinearModel } from '../../../core/fit/linear-fit.js'
 import { BATCH, GraphBuilder, laplace, tensor } from '../../../core/index.js'
-import { fitLinearModel } from '../../../core/laplace/linear-fit.js'
 import { likelihoodModel } from '../../../core/likelihood/registry.js'
 import { linearProblem } from '../../../core/linear-model/linear-problem.js'
 import { outputFamily } from '../../../core/linear-model/regression-model.js'

@@ -1,11 +1,11 @@
 /** @file The rows that leave-one-out scores of a last layer come from: all of them, or a seeded sample. */
 
+import { exampleRows } from '../answer/left-out-examples.js'
+import type { PosteriorState } from '../answer/posterior-state.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import type { LabelledRows } from '../linear-model/linear-problem.js'
 import type { LinearData } from '../sums/linear-data.js'
 import { sampledRows, takeRows } from '../tensor/rows.js'
-import { exampleRows } from './left-out-examples.js'
-import type { PosteriorState } from './posterior-state.js'
 
 /** Numbers that the covariances of the sampled rows may hold together. */
 const COVARIANCE_NUMBERS = 1 << 24

@@ -1,6 +1,7 @@
 /**
  * @file What a fit does with rows as they come: sums them, keeps them for what goes over them more than once, or both.
  */
+import type { PosteriorState } from '../answer/posterior-state.js'
 import { formatBytes } from '../budget/memory.js'
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import { DataError, NumericalError, ResourceError } from '../errors/errors.js'
@@ -21,7 +22,6 @@ import { rowsOf } from './kept-rows.js'
 import { type RegressionNoise, regressionNoise } from './last-layer-noise.js'
 import { fitLowRank, forecastLinearModel, tooLarge } from './low-rank-fit.js'
 import { fitWithNoiseCovariance } from './noise-covariance-fit.js'
-import type { PosteriorState } from './posterior-state.js'
 import { priorFromLinearModel } from './prior-from-linear-model.js'
 
 /** A fit that has its programs. */

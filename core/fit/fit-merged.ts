@@ -1,4 +1,5 @@
 /** @file The posterior of partial fits that were added up. */
+import type { PosteriorState } from '../answer/posterior-state.js'
 import type { WorkOptions } from '../budget/progress.js'
 import { fitsSlots } from '../curvature/sizes.js'
 import { OptionError, StateError, UntrustedInputError } from '../errors/errors.js'
@@ -10,7 +11,6 @@ import { inFull } from '../tensor/sample-weights.js'
 import { finishFit } from './finish-fit.js'
 import { type FitTask, partialKey, settle, taskOfKey, withColumns } from './fit-task.js'
 import { heldOutRows } from './held-out-rows.js'
-import type { PosteriorState } from './posterior-state.js'
 import { withLogarithm } from './probability-outputs.js'
 import { tunePosterior } from './tune.js'
 import type { TuningPlan } from './tuning-plan.js'

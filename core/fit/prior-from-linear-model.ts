@@ -1,4 +1,5 @@
 /** @file The prior of a posterior over all weights from their linear model. */
+import type { PosteriorState } from '../answer/posterior-state.js'
 import type { WorkOptions } from '../budget/progress.js'
 import { withOpenPrior } from '../options/resolved-options.js'
 import { createWorkerPool } from '../parallel/worker-pool.js'
@@ -9,7 +10,6 @@ import { float64 } from '../tensor/tensor.js'
 import type { TrainingRows } from './linear-fit-result.js'
 import { fitLinearModel } from './linear-fit.js'
 import { forecastLinearModel, tooLarge } from './low-rank-fit.js'
-import type { PosteriorState } from './posterior-state.js'
 
 /**
  * The prior (and noise) of a posterior over all weights from their linear model; its structure and its mean stay. The
