@@ -8,14 +8,14 @@ import { gemm, type RealArray } from '../kernels/linear-algebra.js'
 import { termsOf } from '../likelihood/output-layout.js'
 import { forEachBatch, sliceExamples } from '../network/batches.js'
 import { type Inputs, networkInputs } from '../network/input-rows.js'
-import type { BatchGaussian } from '../parallel/batch-gaussian.js'
+import { type BatchGaussian, cutsOutputs } from '../parallel/batch-gaussian.js'
 import { decomposeAhead } from '../parallel/decompositions.js'
 import type { WorkerPool } from '../parallel/worker-pool.js'
 import type { PosteriorParts } from '../posterior/posterior-parts.js'
 import type { StructuredPosterior } from '../posterior/posterior.js'
 import { type VarianceKind, varianceNumbers } from '../posterior/variance-kind.js'
 import type { Answer } from '../prediction/answer.js'
-import { batchWithin, multiplicationsPerExample, positionsAtOnce } from '../programs/cost.js'
+import { batchWithin, multiplicationsPerExample, seedsAtOnce } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
@@ -72,8 +72,9 @@ async function gaussianOfRows(context: PredictionContext, x: Examples, rows: Inp
   const variance = new Float64Array(examples * width)
   let linear: Float64Array | undefined
   if (kind !== 'none') await decomposeAhead(posterior, { ...context, stage: 'predict' }, work)
-  const size = batchWithin(evaluator, outputs * positionsAtOnce(evaluator, outputs),
-    kind === 'none' ? 'outputs' : 'variances', context, examples)
+  const use = kind === 'none' ? 'outputs' : 'variances'
+  const outputsAtOnce = jacobiansAtOnce(context, kind)
+  const size = batchWithin(evaluator, outputsAtOnce, use, context, examples)
   const put = (from: number, result: BatchGaussian): void => {
     f.set(result.f, from * wide)
     variance.set(result.variance, from * width)
@@ -95,12 +96,13 @@ async function gaussianOfRows(context: PredictionContext, x: Examples, rows: Inp
   const workers = examples <= size || isLarge(parts)
     ? [context.pool.local]
     : await context.pool.workers(examples * multiplicationsPerExample(evaluator, wide))
+  const request = { kind, outputsAtOnce }
   const running = new Map<number, Promise<void>>()
   let turn = 0
   await forEachBatch(examples, size, 'predict', work, async (from, to) => {
     const at = turn++ % workers.length
     await running.get(at)
-    const task = workers[at].gaussian(parts, sliceExamples(rows, evaluator.network.inputs, from, to), kind).then(
+    const task = workers[at].gaussian(parts, sliceExamples(rows, evaluator.network.inputs, from, to), request).then(
       result => {
         put(from, result)
       },
@@ -112,6 +114,17 @@ async function gaussianOfRows(context: PredictionContext, x: Examples, rows: Inp
   })
   await Promise.all(running.values())
   return { examples: examples * terms, f, variance, ...(linear === undefined ? {} : { linear }) }
+}
+
+/** Outputs of a row, or of some of its positions, whose Jacobians are there at once. */
+function jacobiansAtOnce({ evaluator, posterior, memoryLimit }: PredictionContext,
+  kind: VarianceKind | 'none'): number {
+  const { subset, network } = evaluator
+  const { outputs } = network
+  // Covariances are between all outputs, and so is what a linear model says of them.
+  const whole = termsOf(network) === 1 &&
+    (kind === 'none' || kind === 'covariance' || subset !== 'all' || !cutsOutputs(posterior.parts()))
+  return whole ? outputs : seedsAtOnce(evaluator, outputs, 'variances', { memoryLimit })
 }
 
 /** Bytes of the rows of a posterior beyond which no other thread gets a copy of them. */

@@ -5,6 +5,7 @@ import type { LinearShape } from '../network/linear-shape.js'
 import { blockSizes } from '../network/parameter-blocks.js'
 import { parameterCount, type ParameterSlot } from '../network/parameter-slot.js'
 import type { SumShape } from '../options/words.js'
+import { decompositionBytes, inputFactors, usesThinSide } from './factor-shape.js'
 
 const DOUBLE = 8
 
@@ -36,11 +37,12 @@ export function sumBytes({ structure, blocks = 'layer' }: SumShape, slots: reado
  * Bytes that the posterior of a structure needs at its peak, the curvature with its factorisation: of the largest
  * matrix a copy that is decomposed and, in the kernels' memory, another one with as much to work in.
  * full: H and its eigenvectors or Cholesky factor; blockdiag: the same of each block; kron: the factors and their
- * eigenvectors, and H's eigenvalues with the posterior's variances in float64 and, for predictions, in float32; diag:
- * these alone.
+ * eigenvectors (of A those of its range alone where it is thin), and H's eigenvalues with the posterior's variances in
+ * float64 and, for predictions, in float32; diag: these alone.
+ * @param rows of the data, by which factors are thin; without them none is
  */
-export function posteriorBytes(shape: SumShape, slots: readonly ParameterSlot[],
-  linears: readonly LinearShape[]): number {
+export function posteriorBytes(shape: SumShape, slots: readonly ParameterSlot[], linears: readonly LinearShape[],
+  rows = Infinity): number {
   const sums = sumBytes(shape, slots, linears)
   switch (shape.structure) {
     case 'full':
@@ -53,23 +55,29 @@ export function posteriorBytes(shape: SumShape, slots: readonly ParameterSlot[],
       return 2.5 * sums + 3 * DOUBLE * largest * largest
     }
     case 'kron': {
-      const largest = linears.reduce((most, { in: inputs, out }) => Math.max(most, inputs, out), 0)
-      return 2.5 * sums + DOUBLE * (3 * largest * largest + 2.5 * parameterCount(slots))
+      const factors = inputFactors(linears, rows)
+      const thin = factors.filter(usesThinSide)
+      const saved = thin.reduce((sum, { size, rank }) => sum + size * (size - rank), 0)
+      const coordinates = thin.reduce((sum, { out, rank }) => sum + out * rank, parameterCount(slots))
+      const work = [...thin.map(decompositionBytes),
+        ...factors.map(factor => DOUBLE * 3 * Math.max(factor.out, usesThinSide(factor) ? 0 : factor.size) ** 2)]
+      return 2.5 * sums - 1.5 * DOUBLE * saved + 2.5 * DOUBLE * coordinates + Math.max(0, ...work)
     }
   }
 }
 
 /**
  * Checks a posterior's need against the limit.
+ * @param rows of the data so far
  * @throws ResourceError OUT_OF_MEMORY naming both, and what to use instead
  */
 export function checkMemory(shape: SumShape, slots: readonly ParameterSlot[], linears: readonly LinearShape[],
-  limit: number): void {
+  limit: number, rows: number): void {
   const { structure } = shape
-  const bytes = posteriorBytes(shape, slots, linears)
+  const bytes = posteriorBytes(shape, slots, linears, rows)
   if (bytes <= limit) return
   const alternatives = (['kron', 'diag'] as const).filter(other =>
-    other !== structure && posteriorBytes({ structure: other }, slots, linears) <= limit
+    other !== structure && posteriorBytes({ structure: other }, slots, linears, rows) <= limit
   )
   throw new ResourceError('OUT_OF_MEMORY',
     `A ${structure} posterior of these parameters would need ${formatBytes(bytes)}, more than the limit of ${

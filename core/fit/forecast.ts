@@ -8,6 +8,7 @@
 import { CALLING_BYTES, type Forecast, forecastOf, LIBRARY_BYTES, type Need, OTHER_THREAD_BYTES, SESSION_BYTES,
   type StageForecast, uncollected } from '../budget/forecast.js'
 import { multiplicationRate } from '../budget/rate.js'
+import { decompositionBytes, decompositionCost, inputFactors } from '../curvature/factor-shape.js'
 import { posteriorBytes, sumBytes } from '../curvature/posterior-bytes.js'
 import { knownOptions } from '../errors/suggest.js'
 import { termsOf } from '../likelihood/output-layout.js'
@@ -16,9 +17,8 @@ import { parameterCount } from '../network/parameter-slot.js'
 import { whole } from '../options/option-values.js'
 import { SMALL_DECOMPOSITIONS } from '../parallel/decompositions.js'
 import { threadsFor } from '../parallel/worker-pool.js'
-import { decompositionBytes, decompositionCost } from '../posterior/factor-eigen.js'
-import { type BatchHeld, batchHeld, batchWithin, denseSizes, multiplicationsPerExample, positionsAtOnce, sumsWork,
-  varianceWork } from '../programs/cost.js'
+import { type BatchHeld, batchHeld, batchWithin, denseSizes, multiplicationsPerExample, positionsAtOnce, seedsAtOnce,
+  sumsWork, varianceWork } from '../programs/cost.js'
 import { curvatureSeeds, shardCount } from '../sums/accumulation.js'
 import { KEPT_NUMBERS } from '../sums/row-reservoir.js'
 import { factoredNeed } from './factored-forecast.js'
@@ -66,8 +66,8 @@ export function forecastTask(task: FitTask, request: ForecastRequest): Forecast 
   const draws = countOf('samples', request.samples)
   const linear = linearNeed(task, rows)
   const rowsNeed = factoredNeed(task, rows)
-  const held = linear === undefined ? posteriorOf(task) + rowsNeed.held : linear.bytes / 2
-  const decomposed = linear === undefined ? decompositionLoad(task) : NONE
+  const held = linear === undefined ? posteriorOf(task, rows) + rowsNeed.held : linear.bytes / 2
+  const decomposed = linear === undefined ? decompositionLoad(task, rows) : NONE
   const stages: (readonly [StageForecast['stage'], Load])[] = [['fit',
     withRows(fitLoad(task, rows, batch, linear), rowsNeed.fit, rowsNeed.multiplications)]]
   if (linear === undefined && task.plan.tune !== 'none') {
@@ -119,11 +119,10 @@ function both(a: Load, b: Load): Load {
 }
 
 /** The eigenvectors of Kronecker factors, which threads make ahead where they take long. */
-function decompositionLoad({ evaluator: { layers }, options, runtime }: FitTask): Load {
+function decompositionLoad({ evaluator: { layers }, options, runtime }: FitTask, rows: number): Load {
   if (options.structure !== 'kron') return NONE
-  const factors = layers.flatMap(({ in: inputs, out, groups = 1 }) =>
-    [inputs, out].flatMap(size => Array.from({ length: groups }, () => ({ size, rank: size })))
-  ).sort((a, b) => b.size - a.size)
+  const factors = inputFactors(layers, rows).flatMap(factor => [factor, { size: factor.out, rank: factor.out }])
+    .sort((a, b) => decompositionBytes(b) - decompositionBytes(a))
   const work = factors.reduce((sum, factor) => sum + decompositionCost(factor), 0)
   const threads = work < SMALL_DECOMPOSITIONS ? 1 : threadsFor(work, options, runtime)
   const bytes = factors.slice(0, threads).reduce((sum, factor) => sum + decompositionBytes(factor), 0)
@@ -152,8 +151,8 @@ function seconds(multiplications: number, threads = 1): number {
 }
 
 /** The posterior at its peak. */
-function posteriorOf({ evaluator, options }: FitTask): number {
-  return posteriorBytes(options, evaluator.slots, evaluator.layers)
+function posteriorOf({ evaluator, options }: FitTask, rows: number): number {
+  return posteriorBytes(options, evaluator.slots, evaluator.layers, rows)
 }
 
 /** Bytes of one row of the inputs. */
@@ -175,7 +174,7 @@ function fitLoad(task: FitTask, rows: number, batch: number, linear: Need | unde
   const { layers, slots, network } = evaluator
   const terms = termsOf(network)
   const seedsOfTerm = curvatureSeeds(likelihoodModel(options.likelihood), network.outputs, options)
-  const seeds = seedsOfTerm * positionsAtOnce(evaluator, seedsOfTerm)
+  const seeds = seedsAtOnce(evaluator, seedsOfTerm, 'sums', options)
   const size = batchWithin(evaluator, seeds, 'sums', options, batch)
   const sums = sumBytes(options, slots, layers)
   const shards = Math.min(shardCount(sums), Math.ceil(rows / size))
@@ -272,7 +271,7 @@ function tuneLoad(task: FitTask, rows: number): Load {
   const kept = keptNumbers(task, rows)
   const size = parameterCount(evaluator.slots)
   const decomposition = EIGEN_WORK * denseSizes(evaluator, options).reduce((sum, own) => sum + own ** 3, 0)
-  return { calling: posteriorOf(task) + TUNED_BYTES * kept, others: 0, left: 0,
+  return { calling: posteriorOf(task, rows) + TUNED_BYTES * kept, others: 0, left: 0,
     seconds: seconds(decomposition + ROUNDS * (8 * size + kept * (evaluator.linears[0]?.out ?? 1))) }
 }
 
@@ -291,7 +290,9 @@ function predictLoad(task: FitTask, { fitted, rows, held, use }: PredictionReque
   const { network, subset } = evaluator
   const terms = termsOf(network)
   const { outputs } = network
-  const seeds = outputs * positionsAtOnce(evaluator, outputs)
+  const seeds = use === 'variances' ?
+    seedsAtOnce(evaluator, outputs, use, options)
+    : outputs * positionsAtOnce(evaluator, outputs)
   const size = batchWithin(evaluator, seeds, 'variances', options, rows)
   const threads = subset === 'last_layer'
     ? 1

@@ -151,10 +151,11 @@ export function arenaArray<A extends RealArray>(like: A, length: number): A {
 }
 
 /** Runs `work`; room that it has taken from the arena is free afterwards. */
-export function arenaScope(work: () => void): void {
+export function arenaScope<T>(work: () => T): T {
   const [own, top] = [arena, arena?.top ?? 0]
-  work()
+  const result = work()
   if (own !== undefined && own === arena) own.top = top
+  return result
 }
 
 /**

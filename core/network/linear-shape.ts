@@ -17,6 +17,8 @@ export interface LinearShape {
   readonly out: number
   /** Of a convolution in groups, how many: `in` and `out` are then those of one group. */
   readonly groups?: number
+  /** How often it is applied to one example, where that is known. */
+  readonly positions?: number
 }
 
 /**

@@ -6,7 +6,7 @@ import { completed, countRows, gramsSuffice, operatorSums } from '../curvature/k
 import { addReachedInputs, type ReachedRows, reachedRows } from '../curvature/kron.js'
 import { accumulateLastLayer } from '../curvature/last-layer.js'
 import { InternalError } from '../errors/errors.js'
-import type { RealArray } from '../kernels/linear-algebra.js'
+import { type RealArray, zerosLike } from '../kernels/linear-algebra.js'
 import { addAgreement, type Agreement, noAgreement } from '../likelihood/agreement.js'
 import { empiricalFisher, sampledFisher } from '../likelihood/fisher.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
@@ -38,6 +38,8 @@ export interface FitKind extends SumShape {
   readonly seed: number
   readonly kfacApprox: KfacApproximation
   readonly keepFeatures: boolean
+  /** Seeds of a row that travel back at once, where its outputs have no positions. */
+  readonly seedsAtOnce: number
 }
 
 /** A labelled batch: inputs of the network's shape, labels as the likelihood takes them. */
@@ -109,7 +111,7 @@ interface PreparedBatch {
   readonly ofRows: LikelihoodModel
   /** Of the labelled terms, with their weights. */
   readonly ofTerms: LikelihoodModel
-  /** The seeds of some positions at once, from each of `starts` on. */
+  /** Some seeds at once, or those of some positions, from each of `starts` on. */
   seeds(from: number): Seeds
   readonly starts: readonly number[]
 }
@@ -125,17 +127,31 @@ function prepareBatch(evaluator: Evaluator, likelihood: LikelihoodModel, kind: F
   const seedsOfTerm = likelihood.seedCount(outputs)
   if (terms === 1) {
     const ofRows = likelihoodOfRows(likelihood, kind, batch)
-    const seeds: Seeds = { count: ofRows.seedCount(outputs), from: (f, examples) =>
-      ofRows.hessianSeeds(f, examples, outputs) }
-    return { evaluator, kind, batch, labelled, ofRows, ofTerms, seeds: () => seeds, starts: [0] }
+    const all = ofRows.seedCount(outputs)
+    const count = Math.min(all, kind.seedsAtOnce)
+    const seeds = (from: number): Seeds => ({ count, from: (f, examples) =>
+      seedRows(ofRows.hessianSeeds(f, examples, outputs), from, count, examples * outputs) })
+    return { evaluator, kind, batch, labelled, ofRows, ofTerms, seeds, starts: startsOf(all, count) }
   }
   const count = positionsAtOnce(evaluator, seedsOfTerm)
   const seeds = (from: number): Seeds => ({ count: count * seedsOfTerm, from: (f, examples) => {
     const own = positionSeeds(likelihood, f, labels, examples, outputs, { terms, from, count })
     return weights === undefined ? own : weightedSeeds(own, weights, terms * outputs)
   } })
-  const starts = Array.from({ length: Math.ceil(terms / count) }, (_, i) => i * count)
-  return { evaluator, kind, batch, labelled, ofRows: likelihood, ofTerms, seeds, starts }
+  return { evaluator, kind, batch, labelled, ofRows: likelihood, ofTerms, seeds, starts: startsOf(terms, count) }
+}
+
+/** Where each turn starts that takes `count` of `all`. */
+function startsOf(all: number, count: number): number[] {
+  return Array.from({ length: Math.ceil(all / count) }, (_, i) => i * count)
+}
+
+/** Rows `from` to `from + count` of a matrix, zero where it has no more. */
+function seedRows(all: RealArray, from: number, count: number, width: number): RealArray {
+  if (count * width === all.length) return all
+  const rows = zerosLike(all, count * width)
+  rows.set(all.subarray(from * width, (from + count) * width))
+  return rows
 }
 
 /** The terms of a batch that have a label: its rows, or of networks with positions each position of each row. */
@@ -206,7 +222,7 @@ async function addJacobians({ evaluator, kind, batch, labelled, ofRows, seeds, s
       : evaluator.seeded(x, seeds(from)))
     const jacobian = { ...linearisation.jacobian, weights }
     f = linearisation.f
-    const addRow = kind.curvature === 'hessian' ? rowAdder(curvature, slots) : undefined
+    const addRow = kind.curvature === 'hessian' && from === 0 ? rowAdder(curvature, slots) : undefined
     if (addRow !== undefined) {
       // Of a last layer nothing is missing: its outputs are linear in its weights.
       await evaluator.secondDerivatives().eachRow(ofRows.residual(f, labels, examples, outputs), x, addRow)

@@ -1,7 +1,7 @@
 /** @file Eigen-decompositions ahead of their use: several threads at once, with progress, and ended when cancelled. */
 import { breathe, type Progress, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
-import { decompositionBytes, decompositionCost, type FactorEigens,
-  type SymmetricFactor } from '../posterior/factor-eigen.js'
+import { decompositionBytes, decompositionCost } from '../curvature/factor-shape.js'
+import type { FactorEigens, SymmetricFactor } from '../posterior/factor-eigen.js'
 import type { StructuredPosterior } from '../posterior/posterior.js'
 import type { WorkerPool } from './worker-pool.js'
 import type { Worker } from './worker.js'

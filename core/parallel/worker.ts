@@ -16,10 +16,9 @@ import type { Network } from '../network/network.js'
 import type { EngineName, Likelihood, Subset } from '../options/words.js'
 import { decomposeFactor, type FactorEigen, type SymmetricFactor } from '../posterior/factor-eigen.js'
 import type { PosteriorParts } from '../posterior/posterior-parts.js'
-import type { VarianceKind } from '../posterior/variance-kind.js'
 import { createEvaluator, type Evaluator } from '../programs/evaluator.js'
 import type { Precision } from '../tensor/tensor.js'
-import { type BatchGaussian, batchGaussian } from './batch-gaussian.js'
+import { type BatchGaussian, batchGaussian, type GaussianRequest } from './batch-gaussian.js'
 import { type BatchSums, createBatchSums, type FitKind, type FitSums, type LabelledBatch } from './batch-sums.js'
 
 /** What a worker is made from: plain data, so that it can be sent to a thread. */
@@ -56,7 +55,7 @@ export interface Worker {
   finishProduct(part: number): Promise<Float64Array>
   dropRows(part: number): Promise<void>
   /** Outputs of a batch and their variances under a posterior over all weights. */
-  gaussian(parts: PosteriorParts, x: Inputs, kind: VarianceKind): Promise<BatchGaussian>
+  gaussian(parts: PosteriorParts, x: Inputs, request: GaussianRequest): Promise<BatchGaussian>
   /** The eigen-decomposition of a Kronecker factor. @throws CancelledError */
   decompose(factor: SymmetricFactor, work: DecompositionWork): Promise<FactorEigen>
 }
@@ -90,7 +89,7 @@ export function createWorker(evaluator: Evaluator, likelihood: Likelihood, form:
         throwIfCancelled(signal)
         if (share >= 0) onShare?.(share)
       }, () => decomposeFactor(factor)),
-    gaussian: (parts, x, kind) => batchGaussian(evaluator, parts, x, kind),
+    gaussian: (parts, x, request) => batchGaussian(evaluator, parts, x, request),
   }
 }
 

@@ -1,16 +1,10 @@
 /** @file Eigen-decompositions of Kronecker factors: each is made once, whoever asks first and for whatever prior. */
 import type { KronBlock } from '../curvature/curvature.js'
+import { type FactorShape, THIN, usesThinSide } from '../curvature/factor-shape.js'
 import { plainBlocks } from '../curvature/kron-blocks.js'
 import { InternalError } from '../errors/errors.js'
 import { lowRankEigen, symmetricEigen } from '../kernels/linear-algebra.js'
 import type { Eigenbasis } from './eigenbasis.js'
-
-/** Rows of a matrix that is to be decomposed, and what is known of it. */
-export interface FactorShape {
-  readonly size: number
-  /** About its rank: where that is low, the thin side is tried first. */
-  readonly rank: number
-}
 
 /** A positive semi-definite matrix to be decomposed. */
 export interface SymmetricFactor extends FactorShape {
@@ -23,31 +17,12 @@ export interface FactorEigen {
   readonly basis: Eigenbasis
 }
 
-/** Up to this share of the size the range alone is decomposed and kept. */
-const THIN = 0.5
-
-function usesThinSide({ size, rank }: FactorShape): boolean {
-  return rank <= THIN * size
-}
-
 /** The eigenvectors of a factor, or of its range where it is of low rank. @throws NumericalError NO_CONVERGENCE */
 export function decomposeFactor(factor: SymmetricFactor): FactorEigen {
   const { size, matrix } = factor
   const thin = usesThinSide(factor) ? lowRankEigen(size, matrix, Math.floor(THIN * size)) : undefined
   const { values, vectors } = thin ?? symmetricEigen(size, matrix)
   return { values: values.map(value => Math.max(0, value)), basis: { size, rank: values.length, vectors } }
-}
-
-/** Multiplications that decomposing a factor takes, about. */
-export function decompositionCost(factor: FactorShape): number {
-  const { size, rank } = factor
-  return usesThinSide(factor) ? 4 * size * rank ** 2 + 5 * rank ** 3 : 5 * size ** 3
-}
-
-/** Bytes that decomposing a factor takes beside it. */
-export function decompositionBytes(factor: FactorShape): number {
-  const { size, rank } = factor
-  return usesThinSide(factor) ? 8 * (4 * size * rank + 6 * rank ** 2) : 8 * 6 * size ** 2
 }
 
 /** The decompositions of the factors of some blocks. */

@@ -15,6 +15,8 @@ export interface OutputLayout {
   readonly outputs: number
   readonly examples: number
   readonly kind: VarianceKind
+  /** Whether the last of the outputs is the sum that row sums are made with, in place of that of those that are here. */
+  readonly lastIsSum?: boolean | undefined
 }
 
 /** Rows of a Jacobian of `size` columns that are written out when they are read, a few examples at a time. */
@@ -38,7 +40,7 @@ export function sumOfTerms(terms: Iterable<Term>, layout: OutputLayout): Float64
   let result: Float64Array | undefined
   const sums = (): Float64Array =>
     pairs ??= arenaArray(new Float64Array(0), pairCount(layout) * layout.examples).fill(0)
-  for (const term of terms) {
+  const add = (term: Term): void => {
     switch (term.kind) {
       case 'pair':
         addRowProducts(sums(), term, layout)
@@ -57,6 +59,14 @@ export function sumOfTerms(terms: Iterable<Term>, layout: OutputLayout): Float64
         result = added(result, sharedTerm(term, layout))
     }
   }
+  const iterator = terms[Symbol.iterator]()
+  const addNext = (): boolean => {
+    const { value, done } = iterator.next()
+    if (done !== true) add(value)
+    return done !== true
+  }
+  // Once the sums have their place, what a term is made of (the pairs of a layer, rotated) is free with the next one.
+  for (let more = true; more;) more = pairs === undefined ? addNext() : arenaScope(addNext)
   if (pairs !== undefined) result = added(result, fromPairs(pairs, layout))
   return result ?? new Float64Array(resultLength(layout))
 }
@@ -99,7 +109,7 @@ function addRowProducts(pairs: Float64Array, { rows, weights }: Extract<Term, { 
   layout: OutputLayout): void {
   const { examples } = layout
   const block = weights.length
-  const sum = layout.kind === 'sums' ? sumOfRows(rows, arenaArray(rows, block)) : rows
+  const sum = layout.kind === 'sums' ? totalRow(rows, layout, () => arenaArray(rows, block)) : rows
   const row = (c: number): RealArray => (c === layout.outputs ? sum : rows.subarray(c * block, (c + 1) * block))
   eachPair(layout, (c, d, pair) => {
     addWeightedRowDots(block / examples, row(c), row(d), weights,
@@ -109,12 +119,13 @@ function addRowProducts(pairs: Float64Array, { rows, weights }: Extract<Term, { 
 
 /** Rows g' a of every example and output, out x in, one w for all: none outlives its dot products. */
 function addOperatorProducts(pairs: Float64Array, { a, g, positions, in: inputs, out }: LinearPair<RealArray>,
-  { values }: PosteriorMatrix, { outputs, examples, kind }: OutputLayout): void {
+  { values }: PosteriorMatrix, layout: OutputLayout): void {
+  const { outputs, examples, kind } = layout
   const [size, wide, line] = [out * inputs, positions * inputs, positions * out]
   arenaScope(() => {
     const [weights, row, whole] = [arenaArray(a, size), arenaArray(a, size), arenaArray(a, kind === 'sums' ? size : 0)]
     weights.set(values)
-    const sum = kind === 'sums' ? sumOfRows(g, arenaArray(g, examples * line)) : g
+    const sum = kind === 'sums' ? totalRow(g, layout, () => arenaArray(g, examples * line)) : g
     const multiply = (of: RealArray, at: number, n: number, result: RealArray): void => {
       gemm(true, false, out, inputs, positions, 1, of.subarray(at * line, (at + 1) * line),
         a.subarray(n * wide, (n + 1) * wide), 0, result)
@@ -132,6 +143,11 @@ function addOperatorProducts(pairs: Float64Array, { a, g, positions, in: inputs,
       }
     }
   })
+}
+
+/** The sum of the outputs' rows: the last of them where it is that, else added up where `place` says. */
+function totalRow(rows: RealArray, { outputs, lastIsSum }: OutputLayout, place: () => RealArray): RealArray {
+  return lastIsSum === true ? rows.subarray(rows.length - rows.length / outputs) : sumOfRows(rows, place())
 }
 
 /** The sum of the rows of a matrix that are as long as `sum`, in it. */
@@ -175,7 +191,7 @@ function squaredRows(rows: JacobianRows, layout: OutputLayout): Float64Array {
     for (let n = from; n < to; n++) {
       const own = block.subarray((n - from) * width, (n - from + 1) * width)
       if (kind === 'sums') {
-        gemm(false, false, outputs, 1, rows.size, 1, own, sumOfRows(own, sum), 0,
+        gemm(false, false, outputs, 1, rows.size, 1, own, totalRow(own, layout, () => sum), 0,
           sums.subarray(n * outputs, (n + 1) * outputs))
       } else gemm(false, true, outputs, outputs, rows.size, 1, own, own, 0, matrixOf(covariances, n, outputs))
     }

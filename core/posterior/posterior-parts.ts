@@ -11,7 +11,7 @@ import type { TensorBlocks, WeightedBlock } from './eigen-block.js'
 import { blockVariance, type FactoredBlock, factorVariance, lastLayerBlockVariance,
   lastLayerFullVariance } from './functional-variance.js'
 import { kernelOperations } from './kernel-operations.js'
-import { sumOfTerms } from './kernel-terms.js'
+import { type OutputLayout, sumOfTerms } from './kernel-terms.js'
 import { lowRankOutputs, type LowRankPart } from './low-rank-outputs.js'
 import { narrowed, putVariances, type VarianceKind, withRowSums } from './variance-kind.js'
 
@@ -47,6 +47,18 @@ export interface OutputMoments {
   readonly change?: Float64Array
 }
 
+/**
+ * Variances of some of the outputs of every example, by the Jacobian of these and, for row sums, of the sum of all
+ * outputs behind them: N x K, or N x 2 x K with the covariances with that sum.
+ */
+export function someVariances(parts: PartsByOutput, slots: readonly ParameterSlot[], jacobian: FactoredJacobian,
+  kind: 'diagonal' | 'sums'): Float64Array {
+  return varianceOf(parts, slots, jacobian, { kind, lastIsSum: kind === 'sums' })
+}
+
+/** Those that say the same of an output whichever others are asked for with it. */
+export type PartsByOutput = Extract<PosteriorParts, { kind: 'blocks' | 'factors' }>
+
 /** Variances, and of a linear model the change of the mean, of every example. */
 export function outputMoments(parts: PosteriorParts, slots: readonly ParameterSlot[], jacobian: FactoredJacobian,
   kind: VarianceKind): OutputMoments {
@@ -57,11 +69,16 @@ export function outputMoments(parts: PosteriorParts, slots: readonly ParameterSl
   if (parts.kind === 'factored') return { variance: factoredVariance(parts, slots, jacobian, kind) }
   if (parts.kind === 'span') return { variance: spanVariance(parts.vectors, jacobian, kind) }
   if (parts.kind === 'outputs') return { variance: independentVariance(parts.parts, slots, jacobian, kind) }
-  const ops = kernelOperations({ outputs: jacobian.seeds, examples: jacobian.examples, kind })
+  return { variance: varianceOf(parts, slots, jacobian, { kind }) }
+}
+
+function varianceOf(parts: PartsByOutput, slots: readonly ParameterSlot[], jacobian: FactoredJacobian,
+  layout: Pick<OutputLayout, 'kind' | 'lastIsSum'>): Float64Array {
+  const ops = kernelOperations({ outputs: jacobian.seeds, examples: jacobian.examples, ...layout })
   // Not for dense rows, which do not use the arena: beginning it for nothing would give its memory up.
-  if (parts.kind === 'factors') return { variance: factorVariance(ops, parts.blocks, slots, jacobian.factors) }
+  if (parts.kind === 'factors') return factorVariance(ops, parts.blocks, slots, jacobian.factors)
   beginArena()
-  return { variance: blockVariance(ops, parts.blocks, slots, usesByParameter(slots, jacobian)) }
+  return blockVariance(ops, parts.blocks, slots, usesByParameter(slots, jacobian))
 }
 
 /** What a last layer's variances are made from: its blocks, or the covariance P^-1 of a full posterior. */

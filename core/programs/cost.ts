@@ -76,13 +76,16 @@ export function batchWithin(evaluator: Evaluator, seeds: number, use: BatchUse,
   const numbers = numbersPerExample(evaluator, seeds)
   const wanted = Math.max(1, Math.min(examples, batchSize ??
     Math.min(batchSizeFor(Math.max(numbers, evaluator.widest / WIDER)), examplesAtOnce(evaluator, seeds, use))))
-  // Only a bound that is too large makes the exact number worth its time.
-  const bound = 16 * (1 + seeds) * (evaluator.values + factorNumbers(evaluator, 1))
-  if (bound * wanted <= Math.min(memoryLimit, BATCH_BYTES)) return wanted
+  if (boundOfBytes(evaluator, seeds) * wanted <= Math.min(memoryLimit, BATCH_BYTES)) return wanted
   const each = bytesPerExample(evaluator, seeds, use)
   checkBatch(batchSize === undefined ? 1 : wanted, each, memoryLimit)
   const most = Math.min(memoryLimit, batchSize === undefined ? BATCH_BYTES : memoryLimit)
   return Math.max(1, Math.min(wanted, Math.floor(most / each)))
+}
+
+/** At most what one example holds, found at once: only where that is too large the exact number is worth its time. */
+function boundOfBytes(evaluator: Evaluator, seeds: number): number {
+  return 16 * (1 + seeds) * (evaluator.values + factorNumbers(evaluator, 1))
 }
 
 /** Multiplications of a batch, between which and the next a fit can be cancelled: a fifth of a second at most. */
@@ -133,8 +136,8 @@ const BLOCK_BYTES = 2 << 24
 
 /**
  * What an example holds: Kronecker factors of dense layers are summed where the values are; the other sums take the
- * pairs as they are, or square them; variances rotate all of them into the posterior's eigenbases, and g once more for
- * biases that are used at several positions. Where there are positions, or P x P numbers, rows of J are written out;
+ * pairs as they are, or square them; variances rotate those of one layer after another into the posterior's eigenbases,
+ * and g once more for biases that are used at several positions. Where there are positions, or P x P numbers, rows of J are written out;
  * for variances in eigenbases those of one layer and output at a time, with the weights and the sum of outputs.
  */
 export function batchHeld(evaluator: Evaluator, seeds: number, use: BatchUse,
@@ -156,9 +159,12 @@ export function batchHeld(evaluator: Evaluator, seeds: number, use: BatchUse,
   const ofPosterior = use === 'variances' || use === 'covariances'
   const { outputs } = evaluator.network
   const scored = subset === 'last_layer' && use === 'sums' ? SCORED_BYTES * outputs * termsOf(evaluator.network) : 0
-  return { working, handed, after: ofPosterior ? number * sum(rotated) : 0, scored, constants,
-    ...writtenRows(evaluator, seeds, use, shape, number) }
+  return { working, handed, after: ofPosterior ? number * ROTATED_LAYERS * Math.max(0, ...rotated) : 0, scored,
+    constants, ...writtenRows(evaluator, seeds, use, shape, number) }
 }
+
+/** Layers whose rotated pairs are held at once: the first one's stay. */
+const ROTATED_LAYERS = 2
 
 /** Bytes of an output: probabilities, the diagonal of Lambda and what they are made by, all in float64. */
 const SCORED_BYTES = 64
@@ -259,6 +265,25 @@ function widestOfSeed({ linears, network, subset }: Evaluator): number {
 
 /** Numbers of the seeds that travel through the network at once, of one example. */
 const SEED_NUMBERS = 1 << 21
+
+/** Of the limit on memory, what one example's backward pass may hold before its seeds are taken in turns. */
+const SEEDS_SHARE = 1 / 4
+
+/**
+ * How many seeds of an example travel back through the network at once: those of some positions, or as many of one
+ * position's as hold a share of the memory.
+ * @param seeds of one position
+ */
+export function seedsAtOnce(evaluator: Evaluator, seeds: number, use: BatchUse,
+  { memoryLimit }: Pick<BatchOptions, 'memoryLimit'>): number {
+  const positions = positionsAtOnce(evaluator, seeds)
+  if (evaluator.subset === 'last_layer' || termsOf(evaluator.network) > 1) return seeds * positions
+  const most = SEEDS_SHARE * memoryLimit
+  if (boundOfBytes(evaluator, seeds) <= most) return seeds
+  const [one, two] = [bytesPerExample(evaluator, 1, use), bytesPerExample(evaluator, 2, use)]
+  const fits = Math.max(1, 1 + Math.floor((most - one) / Math.max(1, two - one)))
+  return Math.ceil(seeds / Math.ceil(seeds / fits))
+}
 
 /** How many positions of an example have their seeds computed at once. @param seeds of one position */
 export function positionsAtOnce(evaluator: Evaluator, seeds: number): number {

@@ -16,7 +16,7 @@ import { networkInputs } from '../network/input-rows.js'
 import type { ResolvedOptions } from '../options/resolved-options.js'
 import type { FitSums } from '../parallel/batch-sums.js'
 import type { WorkerPool } from '../parallel/worker-pool.js'
-import { batchWithin, multiplicationsPerExample, positionsAtOnce } from '../programs/cost.js'
+import { batchWithin, multiplicationsPerExample, seedsAtOnce } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
 import type { Tensor } from '../tensor/tensor.js'
@@ -68,22 +68,26 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
   note: (sentence: string) => void): Accumulation {
   const { slots, layers, network } = evaluator
   const likelihood = likelihoodModel(options.likelihood, { roots: options.roots })
-  checkMemory(options, slots, layers, options.memoryLimit)
+  const checkRows = (rows: number): void => {
+    checkMemory(options, slots, layers, options.memoryLimit, rows)
+  }
+  checkRows(0)
   const { outputs } = network
   const seedsOfTerm = curvatureSeeds(likelihood, outputs, options)
   const seeds = seedsOfTerm * termsOf(network)
-  const seedsAtOnce = seedsOfTerm * positionsAtOnce(evaluator, seedsOfTerm)
+  const atOnce = seedsAtOnce(evaluator, seedsOfTerm, 'sums', options)
   const shards = shardCount(sumBytes(options, slots, layers))
   const scheduler = scheduleBatches(pool, { structure: options.structure, blocks: options.blocks,
     curvature: options.curvature, draws: options.draws, seed: options.seed, kfacApprox: options.kfacApprox,
-    keepFeatures }, shards)
+    keepFeatures, seedsAtOnce: atOnce }, shards)
   let examples = 0
   const features = keepFeatures ? featureSample(options.seed, outputs) : undefined
   return {
     async add(x, y, work, given) {
       const rows = networkInputs(x, network, evaluator.precision, note)
       const n = exampleCount(x)
-      const size = batchWithin(evaluator, seedsAtOnce, 'sums', options, n)
+      checkRows(examples + n)
+      const size = batchWithin(evaluator, atOnce, 'sums', options, n)
       const { values } = checkLabels(y, likelihood.name, n, network)
       const own = likelihood.targetWidth(outputs)
       const width = own * termsOf(network)

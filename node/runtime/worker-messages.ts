@@ -2,11 +2,11 @@
 import type { ErrorCode, ErrorData } from '../../core/errors/errors.js'
 import type { RowRequest } from '../../core/linear-model/row-products.js'
 import type { Inputs } from '../../core/network/input-rows.js'
+import type { GaussianRequest } from '../../core/parallel/batch-gaussian.js'
 import type { FitKind, FitSums, LabelledBatch } from '../../core/parallel/batch-sums.js'
 import type { WorkerSetup } from '../../core/parallel/worker.js'
 import type { SymmetricFactor } from '../../core/posterior/factor-eigen.js'
 import type { PosteriorParts } from '../../core/posterior/posterior-parts.js'
-import type { VarianceKind } from '../../core/posterior/variance-kind.js'
 
 /** A call of a worker's method. */
 export type WorkerCall =
@@ -19,7 +19,7 @@ export type WorkerCall =
   /** `shared` carries progress and cancellation. */
   | { readonly method: 'decompose', readonly factor: SymmetricFactor, readonly shared: SharedArrayBuffer }
   /** `parts` is the number under which the posterior was sent. */
-  | { readonly method: 'gaussian', readonly parts: number, readonly x: Inputs, readonly kind: VarianceKind }
+  | { readonly method: 'gaussian', readonly parts: number, readonly x: Inputs, readonly request: GaussianRequest }
 
 /** What the calling thread sends. `workerId` is the number of a network: each thread has one worker for it. */
 export type ToWorker =

@@ -45,7 +45,7 @@ function run(worker: Worker, call: WorkerCall): Promise<unknown> {
       return worker.decompose(call.factor, workOf(call.shared))
     case 'gaussian':
       if (posterior?.number !== call.parts) throw new InternalError('The posterior was not sent.')
-      return worker.gaussian(posterior.parts, call.x, call.kind)
+      return worker.gaussian(posterior.parts, call.x, call.request)
   }
 }
 

@@ -143,9 +143,9 @@ function remoteWorker(thread: Thread, workerId: number): Worker {
       const call = thread.call(workerId, { method: 'decompose', factor, shared }, [])
       return await watchedCall(shared, work, call) as Awaited<ReturnType<Worker['decompose']>>
     },
-    gaussian: async (parts, x, kind) => {
+    gaussian: async (parts, x, request) => {
       const own = ownCopy(x)
-      return await thread.call(workerId, { method: 'gaussian', parts: sendParts(thread, parts), x: own, kind },
+      return await thread.call(workerId, { method: 'gaussian', parts: sendParts(thread, parts), x: own, request },
         buffersOf(own)) as Awaited<ReturnType<Worker['gaussian']>>
     },
   }

@@ -46,8 +46,8 @@ const batches = [batch(1, 2, 3, 4), batch(-1, 0.5), batch(0, 1, 2, -2, 1, 1)]
 for (const subset of ['last_layer', 'all'] as const) {
   for (const structure of ['kron', 'full', 'diag'] as const) {
     t.test(`${subset}, ${structure}: batches of one shard that are given together are all counted`, async t => {
-      const kind: FitKind = { structure, curvature: 'ggn', draws: 1, seed: 0, kfacApprox: 'expand',
-        keepFeatures: false }
+      const kind: FitKind = { structure, curvature: 'ggn', draws: 1, seed: 0, kfacApprox: 'expand', keepFeatures: false,
+        seedsAtOnce: 1 }
       const [together, inTurn] = [0, 1].map(() =>
         createWorker(createEvaluator(network(), subset, slowEngine(), 'float64'), 'regression')
       )
