@@ -15,7 +15,7 @@ export interface OutputLayout {
   readonly outputs: number
   readonly examples: number
   readonly kind: VarianceKind
-  /** Whether the last of the outputs is the sum that row sums are made with, in place of that of those that are here. */
+  /** Whether the last of the outputs is the sum that row sums are made with, not that of those that are here. */
   readonly lastIsSum?: boolean | undefined
 }
 

@@ -137,8 +137,9 @@ const BLOCK_BYTES = 2 << 24
 /**
  * What an example holds: Kronecker factors of dense layers are summed where the values are; the other sums take the
  * pairs as they are, or square them; variances rotate those of one layer after another into the posterior's eigenbases,
- * and g once more for biases that are used at several positions. Where there are positions, or P x P numbers, rows of J are written out;
- * for variances in eigenbases those of one layer and output at a time, with the weights and the sum of outputs.
+ * and g once more for biases that are used at several positions. Where there are positions, or P x P numbers, rows of J
+ * are written out; for variances in eigenbases those of one layer and output at a time, with the weights and the sum of
+ * outputs.
  */
 export function batchHeld(evaluator: Evaluator, seeds: number, use: BatchUse,
   shape: SumShape = { structure: 'diag' }): BatchHeld {
