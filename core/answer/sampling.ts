@@ -15,8 +15,7 @@ import { withParameters } from '../network/parameters.js'
 import { whole } from '../options/option-values.js'
 import { type Predictive, PREDICTIVES } from '../options/words.js'
 import { semidefiniteRoot } from '../prediction/monte-carlo.js'
-import { type BatchOptions, batchWithin, positionsAtOnce } from '../programs/cost.js'
-import type { Evaluator } from '../programs/evaluator.js'
+import { batchWithin, positionsAtOnce } from '../programs/cost.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
 import { randomGenerator } from '../tensor/random.js'
 import { float64, type Tensor, toFloat64 } from '../tensor/tensor.js'
@@ -149,22 +148,30 @@ async function sampledWeightOutputs(context: PredictionContext, x: Examples, cou
   work: WorkOptions): Promise<Float64Array> {
   const { evaluator, posterior } = context
   checkBytes('The sampled weights', 8 * count * posterior.size, 'Draw fewer samples at a time.')
-  const thetas = posterior.sample(count, randomGenerator(seed))
-  const rows = networkInputs(x, evaluator.network, evaluator.precision, context.note)
-  const examples = exampleCount(x)
+  const sampled = { x: networkInputs(x, evaluator.network, evaluator.precision, context.note),
+    examples: exampleCount(x), thetas: posterior.sample(count, randomGenerator(seed)), count }
   return evaluator.subset === 'last_layer'
-    ? lastLayerSamples(evaluator, rows, examples, thetas, count, context, work)
-    : networkSamples(evaluator, rows, examples, thetas, count, context, work)
+    ? lastLayerSamples(context, sampled, work)
+    : networkSamples(context, sampled, work)
+}
+
+/** Rows, and S draws of the weights, S x P. */
+interface SampledWeights {
+  readonly x: Inputs
+  readonly examples: number
+  readonly thetas: Float64Array
+  readonly count: number
 }
 
 /** f_s = W_s phi + b_s, and what else the network adds to its last layer. */
-async function lastLayerSamples(evaluator: Evaluator, x: Inputs, examples: number, thetas: Float64Array, count: number,
-  options: BatchOptions, work: WorkOptions): Promise<Float64Array> {
+async function lastLayerSamples(context: PredictionContext, { x, examples, thetas, count }: SampledWeights,
+  work: WorkOptions): Promise<Float64Array> {
+  const { evaluator } = context
   const { slots, theta, network } = evaluator
   const { weight, bias, in: inputs, out } = lastLayerShape(slots)
   const terms = termsOf(network)
   const result = new Float64Array(count * examples * terms * out)
-  const size = batchWithin(evaluator, out, 'outputs', options, examples)
+  const size = batchWithin(evaluator, out, 'outputs', context, examples)
   await forEachBatch(examples, size, 'predict', work, async (from, to) => {
     const { f, features } = await evaluator.features(sliceExamples(x, network.inputs, from, to))
     const phi = Float64Array.from(features)
@@ -180,13 +187,14 @@ async function lastLayerSamples(evaluator: Evaluator, x: Inputs, examples: numbe
   return result
 }
 
-async function networkSamples(evaluator: Evaluator, x: Inputs, examples: number, thetas: Float64Array, count: number,
-  options: BatchOptions, work: WorkOptions): Promise<Float64Array> {
+async function networkSamples(context: PredictionContext, { x, examples, thetas, count }: SampledWeights,
+  work: WorkOptions): Promise<Float64Array> {
+  const { evaluator } = context
   const { network, slots, theta, precision } = evaluator
   const { engine }: { engine: Engine } = evaluator
   const width = network.outputs * termsOf(network)
   const result = new Float64Array(count * examples * width)
-  const size = batchWithin(evaluator, 0, 'outputs', options, examples)
+  const size = batchWithin(evaluator, 0, 'outputs', context, examples)
   for (let s = 0; s < count; s++) {
     throwIfCancelled(work.signal)
     const program = await engine.compile(

@@ -213,8 +213,9 @@ async function byGrid(state: PosteriorState, { tuneNoise }: TuneRequest, { valid
   }
   const result: GridResult & { readonly sigmaNoise?: number } = tuneNoise
     ? await tuneNoiseByGrid(own, terms.labels, (priorPrecision, i) => variance({ priorPrecision, sigmaNoise: 1 }, i))
-    : await tuneByGrid(likelihood, own, terms.labels, terms.count, outputs,
-      noiseOf({ ...state, structured: posterior }), (priorPrecision, i) => variance({ priorPrecision }, i))
+    : await tuneByGrid({ likelihood, f: own, labels: terms.labels, examples: terms.count, outputs,
+      sigmaNoise: noiseOf({ ...state, structured: posterior }) },
+      (priorPrecision, i) => variance({ priorPrecision }, i))
   const { priorPrecision, sigmaNoise } = result
   return {
     ...state,

@@ -48,16 +48,22 @@ export interface Influence {
   readonly change: Tensor | undefined
 }
 
+/** What is looked at. */
+export interface InfluenceOptions {
+  /** Rows whose outputs are looked at, M. */
+  readonly at?: Examples | undefined
+  /** How often each row counts in the fit: all of its weight is left out. */
+  readonly sampleWeight?: ArrayLike<number> | undefined
+}
+
 /**
  * The influence of training rows.
- * @param at rows whose outputs are looked at, M
- * @param sampleWeight how often each row counts in the fit: all of its weight is left out
  * @throws OptionError BAD_COMBINATION for posteriors that answer by a linear model, for networks with positions, and
  * for a weighted fit without the weights;
  * ResourceError, ShapeError, DataError, CancelledError
  */
 export async function influence(state: PosteriorState, programs: InputPrograms, x: Examples, y: Tensor,
-  at: Examples | undefined, sampleWeight: ArrayLike<number> | undefined, work: WorkOptions): Promise<Influence> {
+  { at, sampleWeight }: InfluenceOptions, work: WorkOptions): Promise<Influence> {
   refuse(state)
   const { evaluator, posterior } = predictionContext(state, programs, x)
   const { outputs } = evaluator.network
@@ -111,8 +117,8 @@ function takenAway({ structure }: NetworkCurvature): boolean {
 }
 
 /** From S_n, one block after another: what blocks say of outputs adds up. */
-function inClosedForm(posterior: StructuredPosterior, { f, jacobian, likelihood, labels, examples, outputs }: SeenRows,
-  there: Float64Array | undefined): LeftOutRows {
+function inClosedForm(posterior: StructuredPosterior, seen: SeenRows, there: Float64Array | undefined): LeftOutRows {
+  const { f, jacobian, examples, outputs } = seen
   const { size, slots, curvature } = posterior
   const whole = posterior.covarianceTimes(jacobian, examples * outputs)
   // One scale for loss and covariance: the outputs of the scaled problem are those of the plain one.
@@ -127,13 +133,13 @@ function inClosedForm(posterior: StructuredPosterior, { f, jacobian, likelihood,
     const width = places?.length ?? size
     const directions = part(whole)
     const own = blocks(part(jacobian), directions, examples, outputs, width).map(value => value * factor)
-    const other = leaveOneOut({ likelihood, labels, examples, outputs }, f, own)
+    const other = leaveOneOut(seen, f, own)
     for (let i = 0; i < f.length; i++) {
       left.f[i] += other.f[i] - f[i]
       left.variance[i] += other.covariance[i * outputs + i % outputs] / factor
     }
     if (there === undefined || left.change === undefined) continue
-    const moved = moves(likelihood, f, labels, other.f, factor, examples, outputs)
+    const moved = moves(seen, other.f, factor)
     addChanges(left.change, part(there), directions, moved, width, outputs)
   }
   return left
@@ -249,8 +255,8 @@ function blocks(jacobian: Float64Array, directions: Float64Array, examples: numb
 }
 
 /** hf (I - Lambda_n S_n hf)^-1 r_n = hf (r_n + Lambda_n (f_-n - f_n)), N x C: what a row leaves behind in theta. */
-function moves(likelihood: LikelihoodModel, f: Float64Array, labels: Float64Array, left: Float64Array, factor: number,
-  examples: number, outputs: number): Float64Array {
+function moves({ likelihood, f, labels, examples, outputs }: SeenRows, left: Float64Array,
+  factor: number): Float64Array {
   const moved = likelihood.residual(f, labels, examples, outputs)
   const seeds = likelihood.hessianSeeds(f, examples, outputs)
   for (let row = 0; row < seeds.length; row += outputs) {

@@ -38,7 +38,7 @@ import { compare, type Comparison } from './compare.js'
 import { conformalize, rowsOf } from './conformalize.js'
 import { type ExportedGraph, exportGraph, type ExportOptions } from './export-graph.js'
 import { type Figures, figures } from './figures.js'
-import { type Influence, influence } from './influence.js'
+import { type Influence, influence, type InfluenceOptions } from './influence.js'
 
 /**
  * The posterior N(mean, P^-1) with P = H / (sigma^2 T) + diag(delta) over the P weights of a subset (MacKay 1992). It
@@ -264,11 +264,9 @@ export class LaplacePosterior {
    * @throws OptionError BAD_COMBINATION for posteriors that answer by a linear model; ResourceError, ShapeError,
    * DataError, CancelledError
    */
-  influence(x: Examples, y: Tensor,
-    options: Pick<FitWork, 'sampleWeight'> & { readonly at?: Examples | undefined } = {},
-    work: WorkOptions = {}): Promise<Influence> {
+  influence(x: Examples, y: Tensor, options: InfluenceOptions = {}, work: WorkOptions = {}): Promise<Influence> {
     knownOptions('influence', options, ['at', 'sampleWeight'])
-    return influence(this.state, this.programs, x, y, options.at, options.sampleWeight, work)
+    return influence(this.state, this.programs, x, y, options, work)
   }
 
   /**

@@ -18,19 +18,27 @@ export interface GridResult {
   readonly note?: string
 }
 
+/** Rows that the prior is chosen by. */
+export interface HeldOutOutputs {
+  readonly likelihood: LikelihoodModel
+  /** The network's outputs, N x C. */
+  readonly f: Float64Array
+  readonly labels: Float64Array
+  readonly examples: number
+  readonly outputs: number
+  /** Of every output, C. */
+  readonly sigmaNoise: Float64Array
+}
+
 /**
  * The point of the grid with the smallest held-out negative log-likelihood of the probit predictive (numbers: of a new
  * observation, noise included).
- * @param sigmaNoise of every output, C
  * @param variance f_var's diagonal (N x C) for a prior precision
  */
-export async function tuneByGrid(likelihood: LikelihoodModel, f: Float64Array, labels: Float64Array, examples: number,
-  outputs: number, sigmaNoise: Float64Array,
+export async function tuneByGrid(rows: HeldOutOutputs,
   variance: (priorPrecision: number, index: number) => Promise<Float64Array>): Promise<GridResult> {
   const nll = new Float64Array(GRID.length)
-  for (const [i, delta] of GRID.entries()) {
-    nll[i] = heldOut(likelihood, f, await variance(delta, i), labels, examples, outputs, sigmaNoise)
-  }
+  for (const [i, delta] of GRID.entries()) nll[i] = heldOutNll(rows, await variance(delta, i))
   return atBest(nll)
 }
 
@@ -66,8 +74,8 @@ function atBest(nll: Float64Array): GridResult {
       "examples do not determine it. Give more of them, or tune by the training rows ('auto')." }
 }
 
-function heldOut(likelihood: LikelihoodModel, f: Float64Array, variance: Float64Array, labels: Float64Array,
-  examples: number, outputs: number, sigmaNoise: Float64Array): number {
+function heldOutNll({ likelihood, f, labels, examples, outputs, sigmaNoise }: HeldOutOutputs,
+  variance: Float64Array): number {
   if (likelihood.name === 'regression') {
     return gaussianNll(f, variance.map((v, i) => v + sigmaNoise[i % outputs] ** 2), labels)
   }
