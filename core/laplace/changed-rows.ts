@@ -13,7 +13,7 @@ import { mergeAgreements } from '../likelihood/agreement.js'
 import type { CurvatureKind } from '../options/words.js'
 import { structuredPosterior } from '../posterior/structured.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
-import { areWeights, checkWeights } from '../tensor/sample-weights.js'
+import { checkWeights, countWeighted, withWeighted } from '../tensor/sample-weights.js'
 import type { Tensor } from '../tensor/tensor.js'
 
 /** Whether rows come to the data of a posterior, or are taken away from them. */
@@ -37,14 +37,14 @@ export async function withChangedRows(given: PosteriorState, change: RowChange, 
   const weights = checkWeights(sampleWeight, exampleCount(x))
   await accumulation.add(x, y, work, weights)
   const own = await accumulation.sums()
-  const sign = change === 'add' ? 1 : -1
+  const sign = change === 'add' ? 1 as const : -1
   const examples = given.examples + sign * own.examples
   const curvature = change === 'add'
     ? mergeCurvature(fitted, own.curvature)
     : without(fitted, own.curvature, examples, options.curvature)
   const state = withoutScores(given)
   const agreement = change === 'add' ? mergeAgreements(given.training?.agreement, own.agreement) : undefined
-  return { ...state, examples, weighted: given.weighted === true || areWeights(weights),
+  return { ...state, examples, weighted: withWeighted(given.weighted, countWeighted(weights), sign).weighted,
     loss: given.loss + sign * own.loss, fitted: curvature,
     structured: structuredPosterior(curvature, slots, mean, settings), effectiveParameters: undefined,
     training: agreement === undefined ? undefined : { agreement, posterior: undefined },

@@ -11,7 +11,7 @@ import { balancedWeights } from '../likelihood/class-weights.js'
 import { withSharedProducts } from '../parallel/runtime.js'
 import type { Batch } from '../tensor/batch.js'
 import { demandRows, exampleCount, type Examples } from '../tensor/examples.js'
-import { areWeights, areWhole, checkWeights, repeated } from '../tensor/sample-weights.js'
+import { areWhole, checkWeights, countWeighted, repeated, withWeighted } from '../tensor/sample-weights.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { LaplacePosterior } from './laplace-posterior.js'
 import { warned } from './warned.js'
@@ -38,7 +38,7 @@ export function startStream(whole: FitTask): FitStream {
     return startFit(task)
   }
   let heldOut = 0
-  let weighted = false
+  let weighted = 0
   const addBatch = async (x: Examples, y: Tensor, { sampleWeight, ...work }: FitWork): Promise<number> => {
     demandRows(x, y)
     // Batches that a filter has emptied change nothing.
@@ -46,7 +46,7 @@ export function startStream(whole: FitTask): FitStream {
     fit ??= start(await taskForRows(whole, x, y, work))
     const given = checkWeights(sampleWeight, exampleCount(x))
     if (given !== undefined && splitter !== undefined) throw weightsOfShare()
-    weighted ||= areWeights(given)
+    weighted += countWeighted(given)
     const parts = splitter?.split({ x, y }) ?? { fitted: { x, y }, heldOut: 0 }
     heldOut += parts.heldOut
     if (parts.fitted === undefined) return heldOut + fit.examples()
@@ -74,7 +74,7 @@ export function startStream(whole: FitTask): FitStream {
       const state = await withSharedProducts(whole.runtime, whole.options.threads,
         () => (fit ?? start(whole)).finish(rows, work))
       const notes = rows === undefined ? [] : [...seen?.notes(rows) ?? [], ...shareNotes(validation, state.choice?.r)]
-      return new LaplacePosterior(warned({ ...state, weighted, notes: [...notes, ...state.notes] }))
+      return new LaplacePosterior(warned({ ...state, ...withWeighted(weighted), notes: [...notes, ...state.notes] }))
     },
   }
 }

@@ -19,7 +19,7 @@ import { columnsOf } from '../sums/input-columns.js'
 import type { PartialFit } from '../sums/partial-fit.js'
 import type { Batch } from '../tensor/batch.js'
 import { demandRows, exampleCount, type Examples } from '../tensor/examples.js'
-import { areWeights, checkWeights } from '../tensor/sample-weights.js'
+import { checkWeights, countWeighted, withWeighted } from '../tensor/sample-weights.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { fitAll, type FitStream, startStream } from './fit-stream.js'
 import { LaplacePosterior } from './laplace-posterior.js'
@@ -122,9 +122,8 @@ function ofTask(task: FitTask): Laplace {
       const accumulation = accumulationFor(settled, false, notes)
       const weights = checkWeights(sampleWeight, exampleCount(x))
       await accumulation.add(x, y, work, weights)
-      return { key: partialKey(settled), ...await accumulation.sums(),
-        ...(areWeights(weights) ? { weighted: true } : {}), chunks: chunkDigest(x, y, work.chunk),
-        columns: columnsOf(settled.graph.inputs) }
+      return { key: partialKey(settled), ...await accumulation.sums(), ...withWeighted(countWeighted(weights)),
+        chunks: chunkDigest(x, y, work.chunk), columns: columnsOf(settled.graph.inputs) }
     },
     fitMerged: async (partial, data, work = {}) => {
       if (resolved.tuneCovariance) refuseLowRank(resolved)

@@ -7,9 +7,9 @@ import { checkedPartialFit, demandPartialFit, type PartialFit } from '../sums/pa
 import { agreementFromTree, agreementToTree } from './agreement-tree.js'
 import { type Tree, writeContainer } from './container.js'
 import { curvatureToTree, sumFromTree } from './curvature-tree.js'
-import { amountField, booleanField, exact, type Fields, fieldsOf, listField, numberField, textField,
-  textsField } from './fields.js'
+import { amountField, exact, type Fields, fieldsOf, listField, numberField, textField, textsField } from './fields.js'
 import { NO_DIGEST_NOTE, readContainer } from './read-container.js'
+import { weightedFrom, weightedToTree } from './weighted-tree.js'
 
 /** A partial fit as bytes, to be sent to another machine. */
 export function writePartialFit(fit: PartialFit): Uint8Array {
@@ -18,8 +18,8 @@ export function writePartialFit(fit: PartialFit): Uint8Array {
   return writeContainer('partial', { key: fit.key, examples: fit.examples, loss: fit.loss,
     curvature: curvatureToTree(fit.curvature),
     agreement: fit.agreement === undefined ? null : agreementToTree(fit.agreement), chunks: fit.chunks ?? null,
-    ...(fit.weighted === true ? { weighted: true } : {}),
-    ...(columns.length === 0 ? {} : { columns: columns.map(input => ({ ...input })) }), notes: fit.notes ?? [] })
+    ...weightedToTree(fit.weighted), ...(columns.length === 0 ? {} : { columns: columns.map(input => ({ ...input })) }),
+    notes: fit.notes ?? [] })
 }
 
 /**
@@ -32,8 +32,8 @@ export function readPartialFit(bytes: Uint8Array): PartialFit {
   const fields = fieldsOf(tree, 'partial')
   const notes = hasDigest ? textsField(fields, 'notes') : [NO_DIGEST_NOTE]
   const fit = exact(fields, 'partial', { key: textField(fields, 'key'), examples: amountField(fields, 'examples'),
-    ...(fields['weighted'] === undefined ? {} : { weighted: booleanField(fields, 'weighted') }),
-    loss: numberField(fields, 'loss'), curvature: sumFromTree(fields['curvature'], fields['examples'] === 0),
+    ...weightedFrom(fields), loss: numberField(fields, 'loss'),
+    curvature: sumFromTree(fields['curvature'], fields['examples'] === 0),
     agreement: agreementFromTree(fields['agreement']), chunks: chunksFrom(fields, hasDigest),
     columns: fields['columns'] === undefined ? [] : listField(fields, 'columns').map(columnsFrom), notes })
   return checkedPartialFit(fit)

@@ -11,6 +11,7 @@ import type { LaplaceOptions } from '../options/laplace-options.js'
 import { type BlockChoice, BLOCKS, CURVATURES, KFAC_APPROXIMATIONS, LIKELIHOODS, POSITIONS, type Positions, PRECISIONS,
   STRUCTURES, SUBSETS, TUNE_METHODS, type TuneMethod } from '../options/words.js'
 import type { EvidenceMode } from '../posterior/evidence.js'
+import type { Weighted } from '../tensor/sample-weights.js'
 import type { Choice } from '../tuning/choice.js'
 import type { TrainingRecord } from '../tuning/training-scores.js'
 import { trainingFromTree, trainingToTree } from './agreement-tree.js'
@@ -18,10 +19,11 @@ import { calibrationFromTree, calibrationToTree, leftOutFromTree, leftOutToTree 
 import { choiceFromTree, choiceToTree } from './choice-tree.js'
 import { type Tree, writeContainer } from './container.js'
 import { curvatureFromTree, curvatureToTree } from './curvature-tree.js'
-import { arrayField, booleanField, countField, exact, type Fields, fieldsOf, listField, numberField, positiveField,
-  textField, textsField, wordField } from './fields.js'
+import { arrayField, countField, exact, type Fields, fieldsOf, listField, numberField, positiveField, textField,
+  textsField, wordField } from './fields.js'
 import { graphFromTree, graphToTree } from './graph-tree.js'
 import { NO_DIGEST_NOTE, readContainer } from './read-container.js'
+import { weightedFrom, weightedToTree } from './weighted-tree.js'
 
 const KIND = 'posterior'
 
@@ -50,10 +52,8 @@ export type SavedOptions = {
 }
 
 /** What a fit found, beside the curvature: a posterior has it in memory and in its file. */
-export interface FitRecord {
+export interface FitRecord extends Weighted {
   readonly examples: number
-  /** Whether rows counted by weights (`sampleWeight`), which are not kept. */
-  readonly weighted?: boolean | undefined
   /** Loss at the network's weights. */
   readonly loss: number
   readonly mode: EvidenceMode | undefined
@@ -97,7 +97,7 @@ export function writePosterior({ options, graph, curvature, settings, mode, ...s
     curvature: curvatureToTree(curvature),
     settings: { priorPrecision: asArray(priorPrecision), priorMean: asArray(priorMean), sigmaNoise, temperature },
     examples: saved.examples,
-    ...(saved.weighted === true ? { weighted: true } : {}),
+    ...weightedToTree(saved.weighted),
     loss: saved.loss,
     mode: mode === undefined ? null : { weights: mode.weights, loss: mode.loss },
     tuned: saved.tuned,
@@ -126,7 +126,7 @@ export function readPosterior(bytes: Uint8Array): SavedPosterior {
     curvature: curvatureFromTree(fields['curvature']),
     settings: settingsFrom(fieldsOf(fields['settings'], 'settings')),
     examples: positiveField(fields, 'examples'),
-    weighted: absent(fields['weighted']) ? false : booleanField(fields, 'weighted'),
+    ...weightedFrom(fields),
     loss: numberField(fields, 'loss'),
     mode: absent(fields['mode']) ? undefined : modeFrom(fieldsOf(fields['mode'], 'mode')),
     tuned: wordField(fields, 'tuned', TUNE_METHODS),

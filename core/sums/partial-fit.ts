@@ -11,16 +11,15 @@ import { DataError, StateError, UntrustedInputError } from '../errors/errors.js'
 import { oneOf } from '../errors/suggest.js'
 import { type Agreement, mergeAgreements, noAgreement } from '../likelihood/agreement.js'
 import { LIKELIHOODS } from '../options/words.js'
+import { type Weighted, withWeighted } from '../tensor/sample-weights.js'
 import { chunkCount, type Chunks, commonChunks, mergeChunks, type Repeats, withoutChunks } from './chunks.js'
 import { type InputColumns, mergeColumns } from './input-columns.js'
 
 /** Sums over `examples` examples. */
-export interface PartialFit {
+export interface PartialFit extends Weighted {
   /** Names the network, the likelihood and the kind of curvature: only partial fits of the same key add up. */
   readonly key: string
   readonly examples: number
-  /** Whether rows counted by weights. */
-  readonly weighted?: boolean | undefined
   /** Loss at the network's weights. */
   readonly loss: number
   readonly curvature: Curvature
@@ -86,13 +85,9 @@ export function subtractPartialFit(whole: PartialFit, part: PartialFit): Partial
   }
   const examples = whole.examples - part.examples
   if (examples <= 0) throw new DataError('EMPTY_DATA', 'Without this part no rows are left.')
-  return { key: whole.key, examples, ...weightedIn(whole, part), loss: whole.loss - part.loss,
+  return { key: whole.key, examples, ...withWeighted(whole.weighted, part.weighted, -1), loss: whole.loss - part.loss,
     curvature: withoutCurvature(whole.curvature, part.curvature), agreement: undefined, chunks,
     columns: mergeColumns(whole.columns ?? [], part.columns ?? []), notes: whole.notes ?? [] }
-}
-
-function weightedIn(a: PartialFit, b: PartialFit): Pick<PartialFit, 'weighted'> {
-  return a.weighted === true || b.weighted === true ? { weighted: true } : {}
 }
 
 function merged(a: PartialFit, b: PartialFit, repeats: Repeats): PartialFit {
@@ -108,8 +103,9 @@ function merged(a: PartialFit, b: PartialFit, repeats: Repeats): PartialFit {
     ? undefined
     : mergeChunks(a.chunks, b.chunks, repeats)
   const notes = [...a.notes ?? [], ...b.notes ?? [], ...(chunks === undefined ? [NO_CHUNKS_NOTE] : [])]
-  return { key: a.key, examples: a.examples + b.examples, ...weightedIn(a, b), loss: a.loss + b.loss,
-    curvature: mergeCurvature(a.curvature, b.curvature), agreement: mergeAgreements(a.agreement, b.agreement), chunks,
+  return { key: a.key, examples: a.examples + b.examples, ...withWeighted(a.weighted, b.weighted, 1),
+    loss: a.loss + b.loss, curvature: mergeCurvature(a.curvature, b.curvature),
+    agreement: mergeAgreements(a.agreement, b.agreement), chunks,
     columns: mergeColumns(a.columns ?? [], b.columns ?? []), notes: [...new Set(notes)] }
 }
 

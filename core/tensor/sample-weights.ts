@@ -69,17 +69,28 @@ export function inFull({ sampleWeight, ...batch }: Batch, option: string): Batch
       + "there. For other weights tune by 'marglik' or 'grid', or give the prior precision.", { option })
 }
 
-/** Whether rows with these weights are other than the rows alone. */
-export function areWeights(weights: Float64Array | undefined): boolean {
-  return weights?.some(weight => weight !== 1) ?? false
+/** How many rows count by weights: all of them, unless each counts once. */
+export function countWeighted(weights: Float64Array | undefined): number {
+  return weights?.some(weight => weight !== 1) === true ? weights.length : 0
+}
+
+/** How many rows counted by weights, where any did; Infinity of a file that does not say how many. */
+export interface Weighted {
+  readonly weighted?: number | undefined
+}
+
+/** Of both, or of the first without the second. */
+export function withWeighted(a = 0, b = 0, sign: 1 | -1 = 1): Weighted {
+  const weighted = a === Infinity ? a : a + sign * b
+  return weighted > 0 ? { weighted } : {}
 }
 
 /**
  * Rows of a fit that are read once more count as they did in it.
  * @throws OptionError BAD_COMBINATION where the fit had weights, and the rows come without
  */
-export function demandWeightsAgain(weighted: boolean | undefined, sampleWeight: unknown): void {
-  if (weighted !== true || sampleWeight !== undefined) return
+export function demandWeightsAgain(weighted: number | undefined, sampleWeight: unknown): void {
+  if (weighted === undefined || sampleWeight !== undefined) return
   throw new OptionError('BAD_COMBINATION',
     'The rows of this fit counted by weights (sampleWeight), which are not kept: give those of these rows again.', {
     option: 'sampleWeight',

@@ -260,6 +260,9 @@ def test_one_mapping_a_batch() -> None:
         _, plain = pair("classification", subset, structure)
         close(dense(own.H), dense(plain.H))
         close(own({"x": X_NEW}), plain(X_NEW))
+    for make in (laplace.KronLaplace, ours.KronLaplace):
+        with pytest.raises(KeyError, match="target"):
+            make(Reads(), "classification", dict_key_x="x", dict_key_y="target").fit(mapped)
 
 
 def test_without_torch_nothing_of_it_is_imported() -> None:

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { curvatureArrays } from '../../../core/curvature/accumulate.js'
 import { isSum } from '../../../core/curvature/curvature.js'
-import { laplace, type LaplaceOptions, type LaplacePosterior, mergePartialFits, readPartialFit,
+import { laplace, type LaplaceOptions, type LaplacePosterior, mergePartialFits, readPartialFit, subtractPartialFit,
   writePartialFit } from '../../../core/index.js'
 import { loadPosterior } from '../../../core/laplace/load-posterior.js'
 import { repeated } from '../../../core/tensor/sample-weights.js'
@@ -115,6 +115,23 @@ t.test('weights that are no whole numbers: the evidence is that of the weighted 
   )
   t.ok(relativeDifference(arraysOf(merged), arraysOf(posterior)) < 1e-12)
   t.same(arraysOf(loadPosterior(posterior.save())), arraysOf(posterior))
+})
+
+t.test('without the part whose rows counted by weights, rows count as any do', async t => {
+  const { graph, x, outputs } = mixedNetworks['layers'](drawer(5))
+  const y = labelsFor('regression', 5, outputs, 2)
+  const prepared = laplace(graph, { likelihood: 'regression', subset: 'all', structure: 'full', priorPrecision: 1 })
+  const plain = await prepared.fitPartial(x, y, { chunk: 'plain' })
+  const weighted = await prepared.fitPartial(x, y, { sampleWeight: [0.5, 1, 2, 1, 1], chunk: 'weighted' })
+  const whole = readPartialFit(writePartialFit(mergePartialFits(plain, weighted)))
+  const of = async (partial: typeof plain): Promise<LaplacePosterior> =>
+    loadPosterior((await prepared.fitMerged(partial)).save())
+  await t.rejects((await of(whole)).influence(x, y), { code: 'BAD_COMBINATION', message: /sampleWeight/ })
+  await t.rejects((await of(subtractPartialFit(whole, plain))).influence(x, y), { code: 'BAD_COMBINATION' })
+  const rest = await of(subtractPartialFit(whole, weighted))
+  await t.resolves(rest.influence(x, y))
+  const forgotten = await (await of(whole)).forget(x, y, { sampleWeight: [0.5, 1, 2, 1, 1] })
+  await t.resolves(forgotten.influence(x, y))
 })
 
 t.test('files keep weights of classes and labels that are no whole numbers', async t => {

@@ -106,7 +106,7 @@ def demand_positive(value: Any, name: str) -> Any:
     Raises:
         OptionError: where a part of it is not a finite number above 0.
     """
-    least = float(demand_finite(value, name).min()) if isinstance(value, Tensor) else float(value)
+    least = float(demand_finite(value, name).detach().min()) if isinstance(value, Tensor) else float(value)
     if not (math.isfinite(least) and least > 0):
         raise OptionError(f"{name} must be greater than 0; got {least:g}.", "BAD_OPTION", {"option": name})
     return value
@@ -127,16 +127,24 @@ def demand_finite_rows(x: Inputs) -> Inputs:
     return x
 
 
+class MissingKeyError(DataError, KeyError):
+    """A batch without a key that is needed: as laplace-torch has it, a KeyError too."""
+
+    # That of KeyError quotes the message.
+    __str__ = Exception.__str__
+
+
 def as_batch(batch: Any, label_key: str) -> tuple[Inputs, Tensor]:
     """Inputs and labels of a batch of a loader, (x, y) or a mapping which is its own inputs.
 
     Raises:
+        MissingKeyError: for a mapping without labels.
         DataError: for anything else.
         ShapeError: when there is not a label for each row.
     """
     if isinstance(batch, Mapping):
         if label_key not in batch:
-            raise DataError(
+            raise MissingKeyError(
                 f"The batches have no {label_key!r} (dict_key_y); they have {', '.join(map(repr, batch))}.", "BAD_ARRAY"
             )
         x, y = batch, batch[label_key]

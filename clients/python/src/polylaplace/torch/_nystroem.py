@@ -127,7 +127,7 @@ class ELLA(BaseFunctionalLaplace):
         train_loader: DataLoader,
         *,
         val_loader: DataLoader | None = None,
-        val_steps: int | None = None,
+        val_steps: Count | None = None,
         balanced: bool = False,
         progress_bar: bool = False,
     ) -> None:
@@ -142,8 +142,6 @@ class ELLA(BaseFunctionalLaplace):
             OptionError: where there are fewer rows than subsample_size, or fewer directions than n_eigenvalues.
             ShapeError: when the targets of a regression do not have the outputs' shape.
         """
-        if val_steps is not None and not (isinstance(val_steps, int) and val_steps > 0):
-            raise OptionError("val_steps is a number of batches.", "BAD_OPTION", {"option": "val_steps"})
         self.model.eval()
         self._fitted, self.n_data = False, 0
         self.fit_history_ = _empty_history()
@@ -313,7 +311,7 @@ class ELLA(BaseFunctionalLaplace):
         loss: Any = None,
         log_prior_prec_min: float = -4,
         log_prior_prec_max: float = 4,
-        grid_size: int = 100,
+        grid_size: Count = 100,
         link_approx: LinkApprox | str = LinkApprox.PROBIT,
         n_samples: Count = 100,
         verbose: bool = False,
@@ -338,9 +336,7 @@ class ELLA(BaseFunctionalLaplace):
             )
         if val_loader is None:
             raise OptionError("method='gridsearch' needs val_loader=.", "BAD_COMBINATION", {"option": "val_loader"})
-        if not (isinstance(grid_size, int) and grid_size > 0):
-            raise OptionError("grid_size is a number of values.", "BAD_OPTION", {"option": "grid_size"})
-        grid = torch.logspace(log_prior_prec_min, log_prior_prec_max, grid_size)
+        grid = torch.logspace(log_prior_prec_min, log_prior_prec_max, int(grid_size))
         self.optimize_hyperparameters(val_loader, _steps(grid, progress_bar, "grid search"))
         if verbose:
             print(f"The prior precision found is {self.prior_precision}.")

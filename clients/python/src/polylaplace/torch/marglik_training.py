@@ -7,7 +7,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -26,6 +26,8 @@ from .utils.enums import HessianStructure, Likelihood, PriorStructure
 from .utils.utils import expand_prior_precision, fix_prior_prec_structure
 
 __all__ = ["marglik_training"]
+
+_POSITIVE = ("lr_hyp", "temperature", "prior_prec_init", "sigma_noise_init")
 
 
 @checked
@@ -63,59 +65,32 @@ def marglik_training(
         The posterior at the best evidence; the network, with the weights that it had then; the negative log marginal
         likelihood of each step; the mean loss of each epoch.
     """
-    regression = _is_regression(likelihood)
-    settings = {"lr_hyp": lr_hyp, "temperature": temperature}
-    settings |= {"prior_prec_init": prior_prec_init, "sigma_noise_init": sigma_noise_init}
-    for name, value in settings.items():
+    for name, value in zip(_POSITIVE, (lr_hyp, temperature, prior_prec_init, sigma_noise_init), strict=True):
         demand_positive(value, name)
+    regression = _is_regression(likelihood)
     hyper = _Hyper.begin(
         model, regression, prior_structure, temperature * prior_prec_init, sigma_noise_init, fix_sigma_noise
     )
     optimizer = optimizer_cls(model.parameters(), **_without_weight_decay(optimizer_kwargs or {}))
     scheduler = None if scheduler_cls is None else scheduler_cls(optimizer, **(scheduler_kwargs or {}))
-    hyper_optimizer = Adam(hyper.parameters(), lr=lr_hyp)
     training = _Training(model, train_loader, regression, temperature, optimizer, scheduler, dict_key_y)
 
-    def posterior(prior_precision: Tensor, sigma_noise: Any, backprop: bool) -> Any:
-        la = Laplace(
-            model,
-            likelihood,
-            "all",
-            hessian_structure,
-            sigma_noise=sigma_noise,
-            prior_precision=prior_precision,
-            temperature=temperature,
-            enable_backprop=backprop,
-            dict_key_x=dict_key_x,
-            dict_key_y=dict_key_y,
-            backend=backend,
-        )
+    def fitted(prior: Tensor, noise: Any, backprop: bool) -> Any:
+        """The posterior over all weights, of the network as it is now."""
+        hyper = {"prior_precision": prior, "sigma_noise": noise, "enable_backprop": backprop}
+        words: dict[str, Any] = {"temperature": temperature, "dict_key_x": dict_key_x, "dict_key_y": dict_key_y, "backend": backend}
+        la = Laplace(model, likelihood, "all", hessian_structure, **hyper, **words)
         la.fit(train_loader)
         return la
 
+    tuning = _Tuning(fitted, hyper, Adam(hyper.parameters(), lr=lr_hyp), n_hypersteps)
     losses: list[float] = []
-    margliks: list[float] = []
-    best: tuple[float, dict[str, Any], Tensor, Any] | None = None
     for epoch in _steps(range(1, n_epochs + 1), progress_bar, "training"):
         losses.append(training.epoch(hyper))
-        if epoch % marglik_frequency != 0 or epoch < n_epochs_burnin:
-            continue
-        mode = model.training
-        with warnings.catch_warnings():
-            # What is said of a network in training is out of date in the next epoch.
-            warnings.simplefilter("ignore", LaplaceWarning)
-            la = posterior(hyper.prior_precision().detach(), hyper.sigma_noise(detached=True), False)
-        model.train(mode)
-        for _ in range(n_hypersteps):
-            value, prior, noise = hyper.step(la, hyper_optimizer)
-            margliks.append(value)
-        if best is None or margliks[-1] < best[0]:
-            best = margliks[-1], deepcopy(model.state_dict()), prior, noise
-    prior, noise = hyper.prior_precision().detach(), hyper.sigma_noise(detached=True)
-    if best is not None:
-        _, weights, prior, noise = best
-        model.load_state_dict(weights)
-    return posterior(prior, noise, enable_backprop), model, margliks, losses
+        if epoch % marglik_frequency == 0 and epoch >= n_epochs_burnin:
+            tuning.follow(model)
+    prior, noise = tuning.best(model)
+    return fitted(prior, noise, enable_backprop), model, tuning.margliks, losses
 
 
 def _is_regression(likelihood: Likelihood | str) -> bool:
@@ -180,6 +155,40 @@ class _Hyper:
         value.backward()
         optimizer.step()
         return value.item(), prior.detach(), noise
+
+
+@dataclass
+class _Tuning:
+    """Steps along the evidence's gradient, and what was there at the best evidence."""
+
+    fitted: Callable[[Tensor, Any, bool], Any]
+    hyper: _Hyper
+    optimizer: Adam
+    steps: int
+    margliks: list[float] = field(default_factory=list)
+    kept: tuple[float, dict[str, Any], Tensor, Any] | None = None
+
+    def follow(self, model: nn.Module) -> None:
+        """Fits the posterior of the network as it is, and follows its evidence."""
+        mode = model.training
+        with warnings.catch_warnings():
+            # What is said of a network in training is out of date in the next epoch.
+            warnings.simplefilter("ignore", LaplaceWarning)
+            la = self.fitted(self.hyper.prior_precision().detach(), self.hyper.sigma_noise(detached=True), False)
+        model.train(mode)
+        for _ in range(self.steps):
+            value, prior, noise = self.hyper.step(la, self.optimizer)
+            self.margliks.append(value)
+        if self.kept is None or value < self.kept[0]:
+            self.kept = value, deepcopy(model.state_dict()), prior, noise
+
+    def best(self, model: nn.Module) -> tuple[Tensor, Any]:
+        """Prior precision and noise at the best evidence, whose weights the network takes; without one, the last."""
+        if self.kept is None:
+            return self.hyper.prior_precision().detach(), self.hyper.sigma_noise(detached=True)
+        _, weights, prior, noise = self.kept
+        model.load_state_dict(weights)
+        return prior, noise
 
 
 @dataclass
