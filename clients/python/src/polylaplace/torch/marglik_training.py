@@ -77,9 +77,9 @@ def marglik_training(
 
     def fitted(prior: Tensor, noise: Any, backprop: bool) -> Any:
         """The posterior over all weights, of the network as it is now."""
-        hyper = {"prior_precision": prior, "sigma_noise": noise, "enable_backprop": backprop}
-        words: dict[str, Any] = {"temperature": temperature, "dict_key_x": dict_key_x, "dict_key_y": dict_key_y, "backend": backend}
-        la = Laplace(model, likelihood, "all", hessian_structure, **hyper, **words)
+        hyper: Any = {"prior_precision": prior, "sigma_noise": noise, "temperature": temperature}
+        words: Any = {"dict_key_x": dict_key_x, "dict_key_y": dict_key_y, "backend": backend}
+        la = Laplace(model, likelihood, "all", hessian_structure, enable_backprop=backprop, **hyper, **words)
         la.fit(train_loader)
         return la
 
