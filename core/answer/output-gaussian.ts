@@ -4,6 +4,7 @@ import type { WorkOptions } from '../budget/progress.js'
 import { jacobianGram, jacobianTimes, splitVectors } from '../curvature/jacobian-products.js'
 import { denseJacobian, outputJacobian, termJacobian } from '../curvature/jacobian.js'
 import { lastLayerJacobian, lastLayerTimes } from '../curvature/last-layer.js'
+import { scaledJacobian } from '../curvature/scaled-jacobian.js'
 import { gemm, type RealArray } from '../kernels/linear-algebra.js'
 import { termsOf } from '../likelihood/output-layout.js'
 import { forEachBatch, sliceExamples } from '../network/batches.js'
@@ -235,8 +236,10 @@ function jointLowRank({ curvature, slots }: StructuredPosterior,
   const { examples, seeds } = jacobian
   const count = examples * seeds
   const variance = new Float64Array(count * count)
-  for (const model of curvature.structure === 'lowrank' ? curvature.models : []) {
-    const own = model.outputs.length === seeds ? jacobian : outputJacobian(jacobian, model.outputs[0])
+  const { models, prior } = curvature.structure === 'lowrank' ? curvature : { models: [] }
+  for (const model of models) {
+    const seen = model.outputs.length === seeds ? jacobian : outputJacobian(jacobian, model.outputs[0])
+    const own = prior === undefined ? seen : scaledJacobian(slots, seen, prior.scale)
     const block = jacobianGram(slots, own, own)
     const images = jacobianTimes(own, splitVectors(slots, model.rows, model.rank))
     const width = examples * model.outputs.length

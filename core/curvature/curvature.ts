@@ -5,6 +5,7 @@
  * machines need. `A` factors are kept as sums too, with the number of rows (examples times positions) beside them.
  */
 import { type Structure, SUM_STRUCTURES } from '../options/words.js'
+import type { WeightPrior } from './scaled-jacobian.js'
 
 /** Curvature block of one parameter tensor, as B ⊗ A for a row-major out x in weight. */
 export type KronBlock =
@@ -125,4 +126,6 @@ export interface LowRankCurvature {
   readonly structure: 'lowrank'
   readonly size: number
   readonly models: readonly LowRankModel[]
+  /** The prior's mean and scales, in whose units U and delta are; as they are where there is none. */
+  readonly prior?: WeightPrior | undefined
 }

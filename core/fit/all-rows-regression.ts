@@ -4,6 +4,7 @@
  */
 import type { WorkOptions } from '../budget/progress.js'
 import type { LowRankModel } from '../curvature/curvature.js'
+import { restored, standardised, timesScale, type WeightPrior } from '../curvature/scaled-jacobian.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { type AllRows, eigenpairsOf, lowRankFactor, solveAllRows } from '../linear-model/all-rows.js'
 import type { HessianRoots } from '../linear-model/hessian-roots.js'
@@ -11,10 +12,13 @@ import type { LinearProblem } from '../linear-model/linear-problem.js'
 import type { RowProducts } from '../linear-model/row-products.js'
 import { lowRankOutputs, lowRankPart } from '../posterior/low-rank-outputs.js'
 import { type AllRowsPlan, THRESHOLD, type WholeRows, withProducts } from './all-rows-fit.js'
+import { modeWeights } from './linear-fit-result.js'
 
 /** The sample and all rows. */
 export interface RegressionRequest extends WholeRows {
   readonly problem: LinearProblem
+  /** In whose units the problem is. */
+  readonly prior: WeightPrior | undefined
   /** An output each. */
   readonly models: readonly LowRankModel[]
   /** The network's outputs on all rows, N x C. */
@@ -36,26 +40,32 @@ export interface RegressionFit {
 /** The linear models of all rows. @throws NumericalError, CancelledError */
 export function regressionOnAllRows(plan: AllRowsPlan, request: RegressionRequest,
   work: WorkOptions): Promise<RegressionFit> {
-  const { evaluator: { slots, theta }, problem } = request
+  const { evaluator: { slots, theta }, problem, prior } = request
   return withProducts(plan, request, work, async (products, curved) => {
     const found = []
-    for (const c of request.models.keys()) found.push(await outputOnAllRows(plan, request, c, products, curved, work))
+    const own = scaledProducts(products, prior)
+    const few = curved && { ...curved, products: scaledProducts(curved.products, prior) }
+    for (const c of request.models.keys()) found.push(await outputOnAllRows(plan, request, c, own, few, work))
     const models = found.map(({ model }) => model)
-    const { change, variance } = lowRankOutputs(models.map(model => lowRankPart(model, slots, theta)), slots,
-      problem.jacobian, 'diagonal')
+    // The problem's Jacobian is in the prior's units already.
+    const parts = models.map(model => ({ ...lowRankPart(model, slots, theta, prior?.scale), scale: undefined }))
+    const { change, variance } = lowRankOutputs(parts, slots, problem.jacobian, 'diagonal')
     return { models, f: problem.f.map((value, i) => value + change[i]), variance,
       share: Math.min(...found.map(({ share }) => share)), atMode: found.every(({ atMode }) => atMode) }
   })
 }
 
-async function outputOnAllRows(plan: AllRowsPlan, { evaluator, options, problem, models, all, f }: RegressionRequest,
-  c: number, products: RowProducts, curved: AllRows['curved'],
+async function outputOnAllRows(plan: AllRowsPlan,
+  { evaluator, options, problem, prior, models, all, f }: RegressionRequest, c: number, products: RowProducts,
+  curved: AllRows['curved'],
   { signal }: WorkOptions): Promise<{ model: LowRankModel, share: number, atMode: boolean }> {
   const { theta, network: { outputs } } = evaluator
   const { deviation, examples: sample } = problem
   const model = models[c]
   const own = ofOutput(products, c, outputs)
-  const w = model.weights.map((value, i) => value - theta[i] + deviation[i])
+  const w = prior === undefined
+    ? model.weights.map((value, i) => value - theta[i] + deviation[i])
+    : standardised(model.weights, prior)
   const moved = await own.times(w.map((value, i) => value - deviation[i]))
   const mean = column(f, c, outputs)
   const noise = model.delta * model.sigma ** 2
@@ -75,8 +85,8 @@ async function outputOnAllRows(plan: AllRowsPlan, { evaluator, options, problem,
   const squaredNorm = mode.w.reduce((sum, value) => sum + value * value, 0)
   return { share, atMode,
     model: { ...model, ...lowRankFactor(leading, noise, THRESHOLD),
-      weights: mode.w.map((value, i) => value + theta[i] - deviation[i]), logDetRatio, effectiveParameters,
-      evidence: -mode.loss / variance
+      weights: prior === undefined ? modeWeights(mode.w, theta, deviation) : restored(mode.w, prior), logDetRatio,
+      effectiveParameters, evidence: -mode.loss / variance
         - 0.5 * (all.examples * Math.log(2 * Math.PI * variance) + logDetRatio + model.delta * squaredNorm) } }
 }
 
@@ -92,6 +102,18 @@ function asColumn(values: Float64Array, c: number, outputs: number): Float64Arra
     result[n * outputs + c] = value
   })
   return result
+}
+
+/** The products with the Jacobian by the weights in units of their prior. */
+function scaledProducts(products: RowProducts, prior: WeightPrior | undefined): RowProducts {
+  if (prior === undefined) return products
+  const { scale } = prior
+  return {
+    times: v => products.times(timesScale(v, scale)),
+    transposedTimes: async u => timesScale(await products.transposedTimes(u), scale),
+    curvatureTimes: async (root, vectors, count) =>
+      timesScale(await products.curvatureTimes(root, timesScale(vectors, scale), count), scale),
+  }
 }
 
 /** The products of one output of each row; its Hessian's root is a number. */

@@ -2,6 +2,7 @@
  * @file The fit of the linear model over all weights: prior, noise, leave-one-out scores and how the answer is mixed.
  */
 import type { WorkOptions } from '../budget/progress.js'
+import { standardised } from '../curvature/scaled-jacobian.js'
 import { addAgreement, zeroAgreement } from '../likelihood/agreement.js'
 import { atPositions } from '../likelihood/at-positions.js'
 import { termsOf } from '../likelihood/output-layout.js'
@@ -16,8 +17,9 @@ import { type AllRowsPlan, onAllRows, planAllRows } from './all-rows-fit.js'
 import { regressionOnAllRows } from './all-rows-regression.js'
 import { classificationFit } from './classification-fit.js'
 import { largestRank, type LinearFit, type TrainingRows } from './linear-fit-result.js'
-import { deviationFrom, errorsBeforeTraining, linearise, linearisedHeldOut, termByTerm } from './linearise.js'
+import { deviationFrom, errorsBeforeTraining, inUnits, linearise, linearisedHeldOut, termByTerm } from './linearise.js'
 import { regressionFit } from './regression-fit.js'
+import { priorInTargetUnits } from './target-units.js'
 import { withAllRows, withRegressionOnAllRows } from './with-all-rows.js'
 
 /** Rows of a regression that its curvature comes from four times at least. */
@@ -41,20 +43,25 @@ export async function fitLinearModel(evaluator: Evaluator, options: ResolvedOpti
   const count = pool === undefined ? sample : planLinearFit(evaluator, options, rows.examples, sample).rows
   const { f, jacobian } = await linearise(evaluator, rows, sampledRows(rows.examples, count, options.seed), options,
     work)
+  const prior = likelihood.name === 'regression' ? priorInTargetUnits(evaluator, options, rows.labels) : undefined
   const { outputs } = evaluator.network
   const terms = termsOf(evaluator.network)
   const chosen = jacobian.rows
   const labels = takeRows(rows.labels, chosen, terms * likelihood.targetWidth(outputs))
   const all = termRows(likelihood, terms, outputs, rows.labels, rows.examples)
   const loss = likelihood.loss(all.values(f), all.rows.labels, all.rows.examples, outputs)
-  const deviation = deviationFrom(evaluator.theta, options.settings.priorMean)
-  const problem = linearProblem(atPositions(likelihood, terms, labels), evaluator.slots, jacobian.factored,
-    takeRows(f, chosen, terms * outputs), labels, deviation)
-  const held = heldOut === undefined ? undefined : await linearisedHeldOut(evaluator, heldOut, deviation, options, work)
-  const pieces = { problem, likelihood, terms, theta: evaluator.theta, deviation, held }
+  const deviation = prior === undefined
+    ? deviationFrom(evaluator.theta, options.settings.priorMean)
+    : standardised(evaluator.theta, prior)
+  const problem = linearProblem(atPositions(likelihood, terms, labels), evaluator.slots,
+    inUnits(evaluator.slots, jacobian.factored, prior), takeRows(f, chosen, terms * outputs), labels, deviation)
+  const held = heldOut === undefined
+    ? undefined
+    : await linearisedHeldOut(evaluator, heldOut, deviation, prior, options, work)
+  const pieces = { problem, likelihood, terms, theta: evaluator.theta, deviation, prior, held }
   const { posterior, ...fit } = likelihood.name === 'regression'
     ? regressionFit(termByTerm(pieces), options,
-      await errorsBeforeTraining(evaluator, rows, labels, chosen, options, work), work)
+      await errorsBeforeTraining(evaluator, { rows, labels, chosen, prior }, options, work), work)
     : await classificationFit(pieces, options, work)
   const agreement = addAgreement(zeroAgreement(likelihood.name, outputs), all.values(f), all.rows.labels,
     all.rows.examples)
@@ -69,7 +76,8 @@ export async function fitLinearModel(evaluator: Evaluator, options: ResolvedOpti
     Math.max(...models.map(({ rank }) => rank)))
   if (plan === undefined) return sampled
   if (regression) {
-    const whole = await regressionOnAllRows(plan, { evaluator, pool, options, problem, models, all: rows, f }, work)
+    const whole = await regressionOnAllRows(plan, { evaluator, pool, options, problem, prior, models, all: rows, f },
+      work)
     return withRegressionOnAllRows(sampled, problem, whole)
   }
   const whole = await onAllRows(plan, { evaluator, pool, options, problem, all: rows, f, model,

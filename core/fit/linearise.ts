@@ -1,6 +1,7 @@
 /** @file Outputs and Jacobian of training rows and held-out ones, which make the problem of the linear model. */
 import { shareReporter, type WorkOptions } from '../budget/progress.js'
 import { joinJacobians, selectExamples, termJacobian } from '../curvature/jacobian.js'
+import { scaledJacobian, type WeightPrior } from '../curvature/scaled-jacobian.js'
 import { NumericalError } from '../errors/errors.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { termsOf } from '../likelihood/output-layout.js'
@@ -10,6 +11,7 @@ import { type LinearProblem, type OtherRows, outputsAtPrior } from '../linear-mo
 import { type TermRows, termRows } from '../linear-model/term-rows.js'
 import { shuffledParameters, untrainedErrors } from '../linear-model/untrained.js'
 import { forEachBatch, sliceExamples } from '../network/batches.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
 import { withParameters } from '../network/parameters.js'
 import { givesNoise } from '../options/noise.js'
 import type { ResolvedOptions } from '../options/resolved-options.js'
@@ -64,13 +66,20 @@ export interface HeldOut extends HeldOutOutputs, OtherRows {
 
 /** Held-out rows with their outputs and Jacobian. @throws CancelledError */
 export async function linearisedHeldOut(evaluator: Evaluator, rows: TrainingRows, deviation: Float64Array,
-  options: ResolvedOptions, work: WorkOptions): Promise<HeldOut> {
+  prior: WeightPrior | undefined, options: ResolvedOptions, work: WorkOptions): Promise<HeldOut> {
   const { f, jacobian } = await linearise(evaluator, rows, sampledRows(rows.examples, rows.examples, 0), options, work)
   const likelihood = likelihoodModel(options.likelihood)
   const terms = termsOf(evaluator.network)
   const there = termRows(likelihood, terms, evaluator.network.outputs, rows.labels, rows.examples)
-  return { ...there.rows, f: there.values(f), there, jacobian: jacobian.factored, all: rows.labels,
-    f0: outputsAtPrior(evaluator.slots, jacobian.factored, f, deviation) }
+  const own = inUnits(evaluator.slots, jacobian.factored, prior)
+  return { ...there.rows, f: there.values(f), there, jacobian: own, all: rows.labels,
+    f0: outputsAtPrior(evaluator.slots, own, f, deviation) }
+}
+
+/** The Jacobian by the weights in units of their prior. */
+export function inUnits(slots: readonly ParameterSlot[], jacobian: FactoredJacobian,
+  prior: WeightPrior | undefined): FactoredJacobian {
+  return prior === undefined ? jacobian : scaledJacobian(slots, jacobian, prior.scale)
 }
 
 /** The linear model with what it was made of. */
@@ -80,7 +89,9 @@ export interface WholeProblem {
   readonly likelihood: LikelihoodModel
   readonly terms: number
   readonly theta: Float64Array
+  /** theta - mu, standardised where the prior has units of its own. */
   readonly deviation: Float64Array
+  readonly prior: WeightPrior | undefined
   readonly held: HeldOut | undefined
 }
 
@@ -112,12 +123,20 @@ export function termByTerm(pieces: WholeProblem): WholeProblem {
   }
 }
 
+/** Rows, the labels of those that are chosen, and in which units their linear model is. */
+interface ChosenRows {
+  readonly rows: TrainingRows
+  readonly labels: Float64Array
+  readonly chosen: Int32Array
+  readonly prior: WeightPrior | undefined
+}
+
 /**
  * y - f_-n of the chosen rows by the linear model of the network with shuffled weights, N x C; undefined where noise
  * or prior precision is given, which it would scale, and where such a network has no finite features.
  */
-export async function errorsBeforeTraining(evaluator: Evaluator, rows: TrainingRows, labels: Float64Array,
-  chosen: Int32Array, options: ResolvedOptions, work: WorkOptions): Promise<Float64Array | undefined> {
+export async function errorsBeforeTraining(evaluator: Evaluator, { rows, labels, chosen, prior }: ChosenRows,
+  options: ResolvedOptions, work: WorkOptions): Promise<Float64Array | undefined> {
   if (givesNoise(options) || options.settings.priorPrecision !== undefined) return undefined
   const { network, slots, theta, engine, precision } = evaluator
   const graph = withParameters(network.graph, slots, shuffledParameters(theta, slots, options.seed, network.outputs))
@@ -125,7 +144,7 @@ export async function errorsBeforeTraining(evaluator: Evaluator, rows: TrainingR
   const quiet = work.signal === undefined ? {} : { signal: work.signal }
   try {
     const { jacobian } = await linearise(untrained, rows, chosen, options, quiet)
-    const own = termsAlone(jacobian.factored, labels, termsOf(network), network.outputs)
+    const own = termsAlone(inUnits(slots, jacobian.factored, prior), labels, termsOf(network), network.outputs)
     return untrainedErrors(slots, own.jacobian, own.labels, quiet, own.sizes, shareReporter(work, 'tune', 0, UNTRAINED))
   } catch (error) {
     if (error instanceof NumericalError) return undefined

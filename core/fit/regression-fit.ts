@@ -1,6 +1,7 @@
 /** @file The linear model of a regression: prior and noise of each output, sized by the errors of rows left out. */
 import { shareReporter, type WorkOptions } from '../budget/progress.js'
 import type { LowRankModel } from '../curvature/curvature.js'
+import { restored } from '../curvature/scaled-jacobian.js'
 import { watched } from '../kernels/interruption.js'
 import type { LinearProblem } from '../linear-model/linear-problem.js'
 import { type OutputFamily, outputFamily, type OutputModel } from '../linear-model/regression-model.js'
@@ -26,7 +27,7 @@ const LINEAR_ALONE: Answer = { ...HALVES, networkWeight: 0, linearWeight: 1 }
 const DECOMPOSED = 60
 
 /** The fit of a regression, an output at a time: prior and noise by the evidence, their size by the rows left out. */
-export function regressionFit({ problem, theta, deviation, held }: WholeProblem, options: ResolvedOptions,
+export function regressionFit({ problem, theta, deviation, prior, held }: WholeProblem, options: ResolvedOptions,
   untrained: Float64Array | undefined, work: WorkOptions): SampleFit {
   const { outputs, examples } = problem
   const { outputNoise, settings: { priorPrecision, sigmaNoise } } = options
@@ -60,8 +61,11 @@ export function regressionFit({ problem, theta, deviation, held }: WholeProblem,
     for (let n = 0; n < examples; n++) means[n] += leftOut.variance[n] / (sigma * sigma) / outputs
   })
   return {
-    curvature: { structure: 'lowrank', size: theta.length,
-      models: models.map((model, c) => asLowRank(model, c, outputs, theta, deviation)) },
+    curvature: { structure: 'lowrank', size: theta.length, prior,
+      models: models.map((model, c) =>
+        asLowRank(model, c, outputs, change =>
+          prior === undefined ? modeWeights(change, theta, deviation) : restored(change, prior))
+      ) },
     answer,
     gain: chosen?.gain,
     posterior: regressionScores(problem, models, answer),
@@ -150,16 +154,16 @@ function freeOf(prior: boolean, noise: boolean): FreeParameters {
 }
 
 function asLowRank({ delta, sigma, weights, rank, rows, effectiveParameters, evidence }: OutputModel, c: number,
-  outputs: number, theta: Float64Array, deviation: Float64Array): LowRankModel {
-  const size = theta.length
+  outputs: number, weightsAt: (change: Float64Array) => Float64Array): LowRankModel {
+  const size = weights.length
   let logDetRatio = 0
   for (let k = 0; k < rank; k++) {
     let share = 0
     for (let i = k * size; i < (k + 1) * size; i++) share += rows[i] * rows[i]
     logDetRatio -= Math.log1p(-Math.min(share, 1 - 1e-15))
   }
-  return { outputs: outputs === 1 ? [0] : [c], delta, sigma, weights: modeWeights(weights, theta, deviation), rank,
-    rows, logDetRatio, effectiveParameters, evidence }
+  return { outputs: outputs === 1 ? [0] : [c], delta, sigma, weights: weightsAt(weights), rank, rows, logDetRatio,
+    effectiveParameters, evidence }
 }
 
 /**

@@ -110,7 +110,9 @@ export function precisionOf(posterior: StructuredPosterior): CurvatureMatrix {
     case 'process':
       return fullMatrix(size, posterior.precisionMatrix())
     case 'lowrank':
-      return lowRankMatrix(curvature, 1)
+      return curvature.prior === undefined
+        ? lowRankMatrix(curvature, 1)
+        : fullMatrix(size, posterior.precisionMatrix())
   }
 }
 
@@ -211,16 +213,16 @@ export function describeSlots(
 /**
  * sum_k l_k v_k v_k' (+ delta): the rows are sqrt(l_k) v_k. A regression of several outputs shows that of its first.
  */
-function lowRankMatrix({ size, models: [model] }: LowRankCurvature, prior: number): CurvatureMatrix {
+function lowRankMatrix({ size, models: [model], prior }: LowRankCurvature, added: number): CurvatureMatrix {
   const { rank, delta } = model
   const rows = model.rows.slice()
   for (let k = 0; k < rank; k++) {
     let share = 0
     for (let i = k * size; i < (k + 1) * size; i++) share += rows[i] * rows[i]
-    const scale = Math.sqrt(delta / Math.max(1e-15, 1 - share))
-    for (let i = k * size; i < (k + 1) * size; i++) rows[i] *= scale
+    const factor = Math.sqrt(delta / Math.max(1e-15, 1 - share))
+    for (let i = 0; i < size; i++) rows[k * size + i] *= factor / (prior?.scale[i] ?? 1)
   }
-  return rowsMatrix(size, rows, prior * delta)
+  return rowsMatrix(size, rows, added * delta)
 }
 
 /** diag(l)^1/2 R: H in the span of R. @throws OptionError BAD_COMBINATION where each output has one of its own */

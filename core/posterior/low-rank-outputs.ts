@@ -2,6 +2,7 @@
 import type { LowRankModel } from '../curvature/curvature.js'
 import { jacobianTimes, ownGram, type ParameterVectors, splitVectors } from '../curvature/jacobian-products.js'
 import { outputJacobian } from '../curvature/jacobian.js'
+import { scaledJacobian } from '../curvature/scaled-jacobian.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import type { VarianceKind } from './variance-kind.js'
@@ -12,8 +13,10 @@ export interface LowRankPart {
   readonly outputs: readonly number[] | undefined
   readonly delta: number
   readonly rank: number
-  /** rank + 1 vectors: the rows of U, then w_lin - theta. */
+  /** rank + 1 vectors: the rows of U, then w_lin - theta, over the prior's scales. */
   readonly vectors: ParameterVectors
+  /** The prior's scales, P, by which the Jacobian is multiplied. */
+  readonly scale?: Float64Array | undefined
 }
 
 /** What a low-rank posterior says of a batch. */
@@ -24,13 +27,13 @@ export interface LowRankOutputs {
   readonly variance: Float64Array
 }
 
-/** What predictions need of a model. @param theta the network's weights, P */
+/** What predictions need of a model. @param theta the network's weights, P @param scale the prior's scales, P */
 export function lowRankPart({ outputs, delta, rank, rows, weights }: LowRankModel, slots: readonly ParameterSlot[],
-  theta: Float64Array): LowRankPart {
+  theta: Float64Array, scale?: Float64Array): LowRankPart {
   const all = new Float64Array((rank + 1) * theta.length)
   all.set(rows)
-  all.set(weights.map((value, i) => value - theta[i]), rank * theta.length)
-  return { outputs, delta, rank, vectors: splitVectors(slots, all, rank + 1) }
+  all.set(weights.map((value, i) => (value - theta[i]) / (scale?.[i] ?? 1)), rank * theta.length)
+  return { outputs, delta, rank, vectors: splitVectors(slots, all, rank + 1), scale }
 }
 
 /** f_lin - f = J (w_lin - theta) and J P^-1 J' = (J J' - (J U')(J U')') / delta of a batch. */
@@ -40,9 +43,9 @@ export function lowRankOutputs(parts: readonly LowRankPart[], slots: readonly Pa
   const result = { change: new Float64Array(examples * seeds),
     variance: new Float64Array(examples * seeds * (kind === 'covariance' ? seeds : 1)) }
   for (const part of parts) {
-    const { outputs } = part
+    const { outputs, scale } = part
     const own = outputs === undefined || outputs.length === seeds ? jacobian : outputJacobian(jacobian, outputs[0])
-    addPart(result, part, slots, own, seeds, kind)
+    addPart(result, part, slots, scale === undefined ? own : scaledJacobian(slots, own, scale), seeds, kind)
   }
   return result
 }

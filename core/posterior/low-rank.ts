@@ -2,16 +2,18 @@
  * @file Low-rank posterior over all weights at the mode of the linear model: P^-1 = (I - U'U) / delta, where the rows
  * of U are the leading eigenvectors of the data's curvature with eigenvalue l, scaled by sqrt(l / (l + delta)). It
  * holds no training row. A regression of several outputs has one such posterior an output, with its own delta and
- * noise.
+ * noise. Where the prior has a mean and scales D of its own, P^-1 = D (I - U'U) D / delta: U is that of the
+ * standardised weights.
  */
 import type { LowRankCurvature, LowRankModel } from '../curvature/curvature.js'
+import { standardised, timesScale } from '../curvature/scaled-jacobian.js'
 import { InternalError, OptionError } from '../errors/errors.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
 import type { RandomGenerator } from '../tensor/random.js'
 import { applied, shares } from './applied.js'
 import { lowRankPart } from './low-rank-outputs.js'
-import { checkSettings, logDensity, once, priorLogDet, priorScatter, type StructuredPosterior } from './posterior.js'
+import { checkSettings, deviation, logDensity, once, type StructuredPosterior } from './posterior.js'
 
 /**
  * The posterior of a low-rank curvature.
@@ -20,9 +22,11 @@ import { checkSettings, logDensity, once, priorLogDet, priorScatter, type Struct
 export function lowRankPosterior(curvature: LowRankCurvature, slots: readonly ParameterSlot[], theta: Float64Array,
   settings: PosteriorSettings): StructuredPosterior {
   checkSettings(settings, slots, 'lowrank')
-  const { size } = curvature
+  const { size, prior, models } = curvature
   const model = single(curvature)
-  const shared = (): LowRankModel => model ?? refuseShared(curvature)
+  const shared = (): ScaledModel => ({ ...model ?? refuseShared(curvature), scale: prior?.scale })
+  const logScales = prior?.scale.reduce((sum, value) => sum + Math.log(value), 0) ?? 0
+  const logDetPrior = (): number => models.reduce((sum, { delta }) => sum + size * Math.log(delta) - 2 * logScales, 0)
   const mean = model?.weights ?? theta
   return {
     structure: 'lowrank',
@@ -32,22 +36,22 @@ export function lowRankPosterior(curvature: LowRankCurvature, slots: readonly Pa
     mean,
     settings,
     withSettings: changes => withSettings(curvature, slots, theta, { ...settings, ...changes }),
-    logDetPrecision: () =>
-      curvature.models.reduce((sum, { delta, logDetRatio }) => sum + logDetRatio + size * Math.log(delta), 0),
-    logDetPrior: () =>
-      curvature.models.length === 1
-        ? priorLogDet(settings, slots)
-        : curvature.models.reduce((sum, { delta }) => sum + size * Math.log(delta), 0),
-    scatter: () => priorScatter(theta, settings, slots),
+    logDetPrecision: () => models.reduce((sum, { logDetRatio }) => sum + logDetRatio, logDetPrior()),
+    logDetPrior,
+    scatter: () => {
+      const distance = prior === undefined ? deviation(theta, settings) : standardised(theta, prior)
+      const square = distance.reduce((sum, value) => sum + value * value, 0)
+      return models.reduce((sum, { delta }) => sum + delta * square, 0)
+    },
     posteriorVariance: () => variances(shared(), size),
-    marginals: () => ({ means: joined(curvature.models.map(({ weights }) => weights)),
-      variances: joined(curvature.models.map(own => variances(own, size))) }),
+    marginals: () => ({ means: joined(models.map(({ weights }) => weights)),
+      variances: joined(models.map(own => variances({ ...own, scale: prior?.scale }, size))) }),
     precisionMatrix: () => precisionMatrix(shared(), size),
     covarianceTimes: (vectors, count) => covarianceTimes(shared(), size, vectors, count),
     whiten: (vectors, count) => whiten(shared(), size, vectors, count),
     sample: (count, random) => draw(shared(), size, count, random),
     logProb: point => logProb(shared(), size, point),
-    parts: once(() => ({ kind: 'lowrank', parts: curvature.models.map(own => lowRankPart(own, slots, theta)) })),
+    parts: once(() => ({ kind: 'lowrank', parts: models.map(own => lowRankPart(own, slots, theta, prior?.scale)) })),
     lastLayerVariance: () => {
       throw new InternalError('A low-rank posterior is over all weights.')
     },
@@ -105,37 +109,60 @@ function joined(vectors: readonly Float64Array[]): Float64Array {
   return Float64Array.from(vectors.flatMap(vector => [...vector]))
 }
 
-function variances({ rank, rows, delta }: LowRankModel, size: number): Float64Array {
+/** A model with the prior's scales D. */
+interface ScaledModel extends LowRankModel {
+  readonly scale: Float64Array | undefined
+}
+
+/** V D for the rows of V. */
+function inUnits({ scale }: ScaledModel, vectors: Float64Array): Float64Array {
+  return scale === undefined ? vectors : timesScale(vectors, scale)
+}
+
+function variances(model: ScaledModel, size: number): Float64Array {
+  const { rank, rows, delta } = model
   const result = new Float64Array(size).fill(1)
   for (let k = 0; k < rank; k++) for (let i = 0; i < size; i++) result[i] -= rows[k * size + i] ** 2
-  return result.map(value => Math.max(0, value) / delta)
+  return inUnits(model, inUnits(model, result.map(value => Math.max(0, value) / delta)))
 }
 
-function covarianceTimes(model: LowRankModel, size: number, vectors: Float64Array, count: number): Float64Array {
-  return applied(model, size, vectors, count, share => -share).map(value => value / model.delta)
+function covarianceTimes(model: ScaledModel, size: number, vectors: Float64Array, count: number): Float64Array {
+  return inUnits(model,
+    applied(model, size, inUnits(model, vectors), count, share => -share).map(value => value / model.delta))
 }
 
-function whiten(model: LowRankModel, size: number, vectors: Float64Array, count: number): Float64Array {
+/** V (I - U'U)^1/2 / delta^1/2. */
+function rootTimes(model: LowRankModel, size: number, vectors: Float64Array, count: number): Float64Array {
   const root = Math.sqrt(model.delta)
   return applied(model, size, vectors, count, share => Math.sqrt(1 - share) - 1).map(value => value / root)
 }
 
-function precisionMatrix(model: LowRankModel, size: number): Float64Array {
-  const identity = new Float64Array(size * size)
-  for (let i = 0; i < size; i++) identity[i * size + i] = 1
-  return applied(model, size, identity, size, share => share / (1 - share)).map(value => value * model.delta)
+function whiten(model: ScaledModel, size: number, vectors: Float64Array, count: number): Float64Array {
+  return rootTimes(model, size, inUnits(model, vectors), count)
 }
 
-function draw(model: LowRankModel, size: number, count: number, random: RandomGenerator): Float64Array {
-  const result = whiten(model, size, random.fillNormal(new Float64Array(count * size)), count)
+function precisionMatrix(model: ScaledModel, size: number): Float64Array {
+  const { scale } = model
+  const inverse = new Float64Array(size * size)
+  for (let i = 0; i < size; i++) inverse[i * size + i] = 1 / (scale?.[i] ?? 1)
+  return applied(model, size, inverse, size, share => share / (1 - share)).map((value, i) =>
+    value * model.delta / (scale?.[i % size] ?? 1)
+  )
+}
+
+function draw(model: ScaledModel, size: number, count: number, random: RandomGenerator): Float64Array {
+  const result = inUnits(model, rootTimes(model, size, random.fillNormal(new Float64Array(count * size)), count))
   for (let n = 0; n < count; n++) for (let i = 0; i < size; i++) result[n * size + i] += model.weights[i]
   return result
 }
 
-function logProb(model: LowRankModel, size: number, point: Float64Array): number {
-  const distance = point.map((value, i) => value - model.weights[i])
+function logProb(model: ScaledModel, size: number, point: Float64Array): number {
+  const { scale, weights, delta } = model
+  const distance = point.map((value, i) => (value - weights[i]) / (scale?.[i] ?? 1))
   const image = applied(model, size, distance, 1, share => share / (1 - share))
-  const quadratic = model.delta * distance.reduce((sum, value, i) => sum + value * image[i], 0)
-  const logDet = size * Math.log(model.delta) + shares(model).reduce((sum, share) => sum - Math.log1p(-share), 0)
+  const quadratic = delta * distance.reduce((sum, value, i) => sum + value * image[i], 0)
+  const logScales = scale?.reduce((sum, value) => sum + Math.log(value), 0) ?? 0
+  const logDet = size * Math.log(delta) - 2 * logScales +
+    shares(model).reduce((sum, share) => sum - Math.log1p(-share), 0)
   return logDensity(size, logDet, quadratic)
 }

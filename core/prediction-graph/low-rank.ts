@@ -3,6 +3,8 @@
  * J P^-1 J' = (J J' - (J U')(J U')') / delta, from the factors of the Jacobian, of which only what a parameter used in
  * several places needs is written out.
  */
+import { splitVectors } from '../curvature/jacobian-products.js'
+import { scaledFactors } from '../curvature/scaled-jacobian.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { LowRankPart } from '../posterior/low-rank-outputs.js'
 import type { FactoredParts } from '../posterior/posterior-parts.js'
@@ -31,10 +33,11 @@ export interface GraphJacobian {
 export function lowRankValues(precisions: GraphPrecisions, parts: readonly LowRankPart[],
   slots: readonly ParameterSlot[], jacobian: GraphJacobian): LowRankValues {
   const own = parts.map(part => {
-    const { outputs } = part
-    return ofPart(precisions, part, slots, outputs === undefined || outputs.length === jacobian.outputs
+    const { outputs, scale } = part
+    const seen = outputs === undefined || outputs.length === jacobian.outputs
       ? jacobian
-      : ofOutput(precisions, jacobian, outputs[0]))
+      : ofOutput(precisions, jacobian, outputs[0])
+    return ofPart(precisions, part, slots, scale === undefined ? seen : inUnits(precisions, slots, seen, scale))
   })
   const { double: f } = precisions
   return own.length === 1
@@ -163,6 +166,25 @@ function plainWeight({ asWeight, asBias, direct }: UsesOf<GraphRows>): LinearPai
 
 function onlyBias({ asWeight, asBias, direct }: UsesOf<GraphRows>): boolean {
   return asBias.length === 1 && asWeight.length + direct.length === 0
+}
+
+/** The Jacobian by weights in units of the prior's scales, in float64. */
+function inUnits(precisions: GraphPrecisions, slots: readonly ParameterSlot[], jacobian: GraphJacobian,
+  scale: Float64Array): GraphJacobian {
+  const { bySlot } = splitVectors(slots, scale, 1)
+  const times = (rows: GraphRows, row: Float64Array): GraphRows =>
+    row.every(value => value === 1) ? rows : timesRow(precisions, rows, row)
+  return { ...jacobian, factors: jacobian.factors.flatMap<Factor>(factor =>
+    factor.kind === 'direct'
+      ? [{ ...factor, gradient: times(factor.gradient, bySlot[factor.parameter]) }]
+      : scaledFactors(factor, bySlot).map(({ rows, ...own }) => ({ ...own, g: times(own.g, rows) }))
+  ) }
+}
+
+function timesRow(precisions: GraphPrecisions, { name, width }: GraphRows, row: Float64Array): GraphRows {
+  const { double: f } = precisions
+  const rows = f.reshape(asDouble(precisions, name), [-1, row.length])
+  return { name: f.mul(rows, f.matrix(row, [row.length])), width }
 }
 
 /** The Jacobian of one output alone. */

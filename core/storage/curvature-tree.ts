@@ -1,6 +1,7 @@
 /** @file A curvature as a tree of the container, and back. */
 import { type Curvature, type DenseBlock, isSum, type KronBlock, type LowRankModel, type PosteriorCurvature,
   type ProcessPart } from '../curvature/curvature.js'
+import type { WeightPrior } from '../curvature/scaled-jacobian.js'
 import { UntrustedInputError } from '../errors/errors.js'
 import { SUM_STRUCTURES } from '../options/words.js'
 import { joined } from '../tensor/joined.js'
@@ -31,7 +32,8 @@ export function curvatureToTree(curvature: PosteriorCurvature): Tree {
       return { structure: 'process', size: curvature.size,
         parts: curvature.parts.map(({ rank, rows, values }) => ({ rank, rows, values: values ?? null })) }
     case 'lowrank':
-      return { structure: 'lowrank', size: curvature.size, models: curvature.models.map(model => ({ ...model })) }
+      return { structure: 'lowrank', size: curvature.size, models: curvature.models.map(model => ({ ...model })),
+        ...(curvature.prior === undefined ? {} : { prior: { ...curvature.prior } }) }
   }
 }
 
@@ -70,7 +72,8 @@ export function curvatureFromTree(tree: Tree | undefined, empty = false): Poster
     }
     case 'lowrank':
       return exact(fields, 'curvature', { structure, size,
-        models: listField(fields, 'models').map(model => modelFrom(fieldsOf(model, 'models'), size)) })
+        models: listField(fields, 'models').map(model => modelFrom(fieldsOf(model, 'models'), size)),
+        ...(fields['prior'] === undefined ? {} : { prior: priorFrom(fieldsOf(fields['prior'], 'prior'), size) }) })
   }
 }
 
@@ -142,6 +145,15 @@ function partFrom(fields: Fields, size: number): ProcessPart {
   const rank = countField(fields, 'rank')
   return exact(fields, 'parts', { rank, rows: arrayField(fields, 'rows', rank * size),
     ...(fields['values'] === null ? {} : { values: arrayField(fields, 'values', rank) }) }, ['values'])
+}
+
+function priorFrom(fields: Fields, size: number): WeightPrior {
+  const scale = arrayField(fields, 'scale', size)
+  if (scale.every(value => value > 0)) return exact(fields, 'prior', { mean: arrayField(fields, 'mean', size), scale })
+  throw new UntrustedInputError("The file is damaged: 'prior.scale' has a number that is not positive.", {
+    format: 'container',
+    path: 'prior.scale',
+  })
 }
 
 function modelFrom(fields: Fields, size: number): LowRankModel {

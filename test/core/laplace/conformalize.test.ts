@@ -145,7 +145,10 @@ t.test('without rows: the leave-one-out residuals of the linear model, as refits
     Array.from({ length: n }, (_, i) => x.data[2 * i] - 2 * x.data[2 * i + 1] + random.normal()))
   const posterior = await laplace(network, { likelihood: 'regression' }).fit(x, y)
   const sigma2 = Number(posterior.sigmaNoise) ** 2
-  const [delta] = posterior.choice!.delta
+  // The prior is in units of the targets.
+  const targets = Array.from(y.data, Number)
+  const middle = targets.reduce((sum, value) => sum + value / n, 0)
+  const delta = posterior.choice!.delta[0] / targets.reduce((sum, value) => sum + (value - middle) ** 2 / n, 0)
   const expected = Array.from({ length: n }, (_, left) => {
     // P = X'X / sigma^2 + delta I without row `left`, and w = P^-1 X'y / sigma^2.
     let [a, c, d, u, v] = [delta, 0, delta, 0, 0]
