@@ -7,68 +7,86 @@ import { hasLogits } from './likelihood-kinds.js'
 import type { PosteriorChoice } from './posterior-choice.js'
 import type { Calibration, PriorStructure, Structure, Subset, TuneMethod } from './words.js'
 
-/** @throws OptionError BAD_COMBINATION for a way of tuning that does not exist or lacks what it needs */
-export function checkTuning({ tune, priorStructure, structure, linearModel, subset, hasValidation }: {
+/** A way of tuning, and what it is to tune. */
+interface TuningRequest {
   readonly tune: TuneMethod | undefined
   readonly priorStructure: PriorStructure
   readonly structure: Structure
   readonly linearModel: PosteriorChoice['linearModel']
   readonly subset: Subset
   readonly hasValidation: boolean
-}): void {
-  const refuse = (message: string): OptionError =>
-    new OptionError('BAD_COMBINATION', message, { tune: tune ?? null, priorStructure, structure, subset })
-  if (priorStructure === 'diagonal' && (structure === 'kron' || structure === 'ekfac')) {
-    throw refuse(
-      `A ${structure} posterior takes one prior precision, or one for each tensor; one for each parameter ` +
-        '(priorStructure diagonal) needs structure full or diag.',
-    )
-  }
-  if (priorStructure !== 'scalar' && (structure === 'functional' || structure === 'lowrank')) {
-    throw refuse(
+}
+
+/** What does not go together, and what is said of it; the first that applies is said. */
+const REFUSED: readonly {
+  readonly applies: (request: TuningRequest) => boolean
+  readonly message: (request: TuningRequest) => string
+}[] = [
+  {
+    applies: ({ priorStructure, structure }) =>
+      priorStructure === 'diagonal' && (structure === 'kron' || structure === 'ekfac'),
+    message: ({ structure }) =>
+      `A ${structure} posterior takes one prior precision, or one for each tensor; one for each parameter `
+      + '(priorStructure diagonal) needs structure full or diag.',
+  },
+  {
+    applies: ({ priorStructure, structure }) =>
+      priorStructure !== 'scalar' && (structure === 'functional' || structure === 'lowrank'),
+    message: ({ structure }) =>
       `Tuning finds one prior precision of structure '${structure}'; give several, or tune them with structure `
-        + "'kron', 'full' or 'diag'.",
-    )
-  }
-  if ((tune === 'linearized' || tune === 'auto') && (structure === 'functional' || structure === 'ekfac')) {
-    throw refuse(`Tuning '${tune}' is by the linear model; with structure '${structure}' use 'marglik', 'grid' with `
-      + "held-out rows, or 'none'.")
-  }
-  if (linearModel === 'required' && (tune === 'marglik' || tune === 'grid')) {
-    throw refuse(`Structure 'lowrank' without a rank is the linear model over all weights, whose prior is found as it `
-      + `is fitted: by 'auto', or with held-out rows by 'validated'. Tuning '${tune}' is of other structures, and of `
-      + "'lowrank' with a rank.")
-  }
-  if (tune === 'linearized' && subset === 'all') {
-    throw refuse(
+      + "'kron', 'full' or 'diag'.",
+  },
+  {
+    applies: ({ tune, structure }) =>
+      (tune === 'linearized' || tune === 'auto') && (structure === 'functional' || structure === 'ekfac'),
+    message: ({ tune, structure }) =>
+      `Tuning '${tune}' is by the linear model; with structure '${structure}' use 'marglik', 'grid' with held-out `
+      + "rows, or 'none'.",
+  },
+  {
+    applies: ({ tune, linearModel }) => linearModel === 'required' && (tune === 'marglik' || tune === 'grid'),
+    message: ({ tune }) =>
+      "Structure 'lowrank' without a rank is the linear model over all weights, whose prior is found as it is fitted: "
+      + `by 'auto', or with held-out rows by 'validated'. Tuning '${tune}' is of other structures, and of 'lowrank' `
+      + 'with a rank.',
+  },
+  {
+    applies: ({ tune, subset }) => tune === 'linearized' && subset === 'all',
+    message: () =>
       "Tuning 'linearized' is for subset last_layer; for subset all use 'marglik', or 'grid' with validation data.",
-    )
-  }
-  if (tune === 'linearized' && priorStructure === 'diagonal') {
-    throw refuse(
-      "Tuning 'linearized' finds one prior precision, or one for each tensor; use 'marglik' for one for each " +
-        'parameter.',
-    )
-  }
-  if (tune === 'grid' && priorStructure !== 'scalar') {
-    throw refuse("Tuning 'grid' finds one prior precision; use 'marglik' for one for each tensor or parameter.")
-  }
-  if (tune === 'validated' && priorStructure !== 'scalar') {
-    throw refuse("Tuning 'validated' finds one prior precision; use 'marglik' for one for each tensor or parameter.")
-  }
-  if (tune === 'validated' && !hasValidation) {
-    throw refuse(
-      "Tuning 'validated' chooses prior, mean and link by held-out examples: give validation: { x, y }, "
-        + 'or a share of the rows '
-        + "(validation: 0.1), or use 'auto'.",
-    )
-  }
-  if (tune === 'grid' && !hasValidation) {
-    throw refuse(
-      "Tuning 'grid' chooses the prior precision by held-out examples: give validation: { x, y }, or use " +
-        "'linearized' or 'marglik'.",
-    )
-  }
+  },
+  {
+    applies: ({ tune, priorStructure }) => tune === 'linearized' && priorStructure === 'diagonal',
+    message: () =>
+      "Tuning 'linearized' finds one prior precision, or one for each tensor; use 'marglik' for one for each "
+      + 'parameter.',
+  },
+  {
+    applies: ({ tune, priorStructure }) => (tune === 'grid' || tune === 'validated') && priorStructure !== 'scalar',
+    message: ({ tune }) =>
+      `Tuning '${tune}' finds one prior precision; use 'marglik' for one for each tensor or parameter.`,
+  },
+  {
+    applies: ({ tune, hasValidation }) => tune === 'validated' && !hasValidation,
+    message: () =>
+      "Tuning 'validated' chooses prior, mean and link by held-out examples: give validation: { x, y }, or a share of "
+      + "the rows (validation: 0.1), or use 'auto'.",
+  },
+  {
+    applies: ({ tune, hasValidation }) => tune === 'grid' && !hasValidation,
+    message: () =>
+      "Tuning 'grid' chooses the prior precision by held-out examples: give validation: { x, y }, or use 'linearized' "
+      + "or 'marglik'.",
+  },
+]
+
+/** @throws OptionError BAD_COMBINATION for a way of tuning that does not exist or lacks what it needs */
+export function checkTuning(request: TuningRequest): void {
+  const refused = REFUSED.find(({ applies }) => applies(request))
+  if (refused === undefined) return
+  const { tune, priorStructure, structure, subset } = request
+  throw new OptionError('BAD_COMBINATION', refused.message(request), { tune: tune ?? null, priorStructure, structure,
+    subset })
 }
 
 /** @throws OptionError for held-out rows that nothing would use, and for baselines without any */

@@ -49,15 +49,9 @@ function withBlocks(curvature: BlockCurvature, slots: readonly ParameterSlot[], 
     for (const { posterior, places } of blocks()) scatter(of(posterior, places), size, places, result)
     return result
   }
-  const covariance = once(() =>
-    assembled(
-      blocks().map(({ slots: own, places, posterior }) => ({ slots: own,
-        matrix: posterior.covarianceTimes(identity(places.length), places.length) })
-      ),
-      slots,
-      size,
-    )
-  )
+  const dense = (of: (block: BlockPosterior) => Float64Array): Float64Array =>
+    assembled(blocks().map(block => ({ slots: block.slots, matrix: of(block) })), slots, size)
+  const covariance = once(() => dense(covarianceOf))
   const logDetPrecision = once(() => sum(posterior => posterior.logDetPrecision()))
   return {
     structure: 'blockdiag',
@@ -72,11 +66,7 @@ function withBlocks(curvature: BlockCurvature, slots: readonly ParameterSlot[], 
     posteriorVariance: () => byBlock(1, posterior => posterior.posteriorVariance()),
     precisionMatrix: () => {
       checkBytes('The dense matrix', 16 * size * size, 'Work with the blocks.')
-      return assembled(
-        blocks().map(({ slots: own, posterior }) => ({ slots: own, matrix: posterior.precisionMatrix() })),
-        slots,
-        size,
-      )
+      return dense(({ posterior }) => posterior.precisionMatrix())
     },
     jitter: () => Math.max(0, ...blocks().map(({ posterior }) => posterior.jitter?.() ?? 0)),
     covarianceTimes: (vectors, count) =>
@@ -94,6 +84,10 @@ function withBlocks(curvature: BlockCurvature, slots: readonly ParameterSlot[], 
     spectrum: () => ({ values: blocks().flatMap(({ posterior }) => posterior.spectrum().values),
       byTensor: curvature.blocks.every(({ slots: own }) => own.length === 1) }),
   }
+}
+
+function covarianceOf({ posterior, places }: BlockPosterior): Float64Array {
+  return posterior.covarianceTimes(identity(places.length), places.length)
 }
 
 /** The settings of some parameters: those that are given one a tensor or one a parameter are one for each of them. */

@@ -19,7 +19,7 @@ import { type Formulas, formulas } from './formulas.js'
 import { asDouble, asNetwork, bothPrecisions, type GraphPrecisions } from './graph-operations.js'
 import { intervalValues, noveltyValues, setValues } from './intervals.js'
 import { drawnProbabilities, type Draws, entropies, type GaussianValues, inverseLink, linkValues } from './links.js'
-import { networkGaussian } from './network-gaussian.js'
+import { type NetworkGaussian, networkGaussian } from './network-gaussian.js'
 import { type ObservationValues, observationValues } from './observation.js'
 import { scaledVariance } from './output-variance.js'
 import { shortened } from './shorten.js'
@@ -69,16 +69,33 @@ export function predictionGraph(task: PredictionGraphTask): Graph {
   const { network, precision, outputs } = task
   const graph = withFreeNames(convertPrecision(network.graph, precision), outputs)
   const output = graph.outputs[0]
-  const { builder, values } = networkGaussian({ ...task, graph, output })
-  const own = bothPrecisions(formulas(builder, precision))
+  const gaussian = networkGaussian({ ...task, graph, output })
+  const own = bothPrecisions(formulas(gaussian.builder, precision))
+  const made = answers(task, gaussian.values, own)
+  // First the probabilities: what they need of a full posterior may be the greater part of the variance.
+  if (outputs.includes('probabilities')) made.probabilities()
+  for (const name of outputs) {
+    const value = made[name]()
+    const shaped = laidOut(own.double, value, name, task)
+    const cast = name === 'sets' || name === 'probabilities' || value === gaussian.values.f
+      ? shaped
+      : asNetwork(own, shaped)
+    gaussian.builder.nodes.push({ op: 'Identity', inputs: [cast], outputs: [name], attributes: {} })
+  }
+  return shortened(removeDead(sortNodes({ ...gaussian.builder.build(outputs), parameters: [] })))
+}
+
+/** What computes each output, once; nodes are written for what is asked for alone. */
+function answers(task: PredictionGraphTask, values: NetworkGaussian,
+  own: GraphPrecisions): Record<GraphOutput, () => string> {
   const { double } = own
-  const { likelihood, link, sigmaNoise } = task
+  const { likelihood, link, network, sigmaNoise } = task
   const f = once(() => asDouble(own, values.f))
   const linear = once(() => (values.change === undefined ? undefined : double.add(f(), values.change())))
   const mean = once(() => gaussianMean(double, task, f(), linear()))
   const gaussian = (): GaussianValues => ({ likelihood, outputs: network.outputs, mean: mean(),
     variance: values.variance })
-  // Of the likelihoods of numbers a regression alone takes the mean of its linear model: see laplace/prediction.ts.
+  // Of the likelihoods of numbers a regression alone takes the mean of its linear model: see answer/prediction.ts.
   const observed = once(() =>
     observationValues(double, likelihood.name === 'regression' ? gaussian() : { ...gaussian(), mean: f() }, sigmaNoise)
   )
@@ -99,7 +116,7 @@ export function predictionGraph(task: PredictionGraphTask): Graph {
     noveltyValues(double, values.variance.variance(), task.trainingVariances ?? missing('novelty'),
       likelihood.name === 'regression' ? sigmaNoise : undefined)
   )
-  const made: Record<GraphOutput, () => string> = {
+  return {
     mean: () => (likelihood.name !== 'regression' || linear() === undefined ? values.f : mean()),
     variance: () => values.variance.variance(),
     covariance: () => values.variance.covariance(),
@@ -117,15 +134,6 @@ export function predictionGraph(task: PredictionGraphTask): Graph {
     novelty: () => novelty().pValue,
     novelty_score: () => novelty().score,
   }
-  // First the probabilities: what they need of a full posterior may be the greater part of the variance.
-  if (outputs.includes('probabilities')) probabilities()
-  for (const name of outputs) {
-    const value = made[name]()
-    const shaped = laidOut(double, value, name, task)
-    const cast = name === 'sets' || name === 'probabilities' || value === values.f ? shaped : asNetwork(own, shaped)
-    builder.nodes.push({ op: 'Identity', inputs: [cast], outputs: [name], attributes: {} })
-  }
-  return shortened(removeDead(sortNodes({ ...builder.build(outputs), parameters: [] })))
 }
 
 function missing(what: string): never {
@@ -158,7 +166,7 @@ function withFreeNames(graph: Graph, names: readonly string[]): Graph {
   }
 }
 
-/** The mean of the outputs: see laplace/output-gaussian.ts. */
+/** The mean of the outputs: see answer/output-gaussian.ts. */
 function gaussianMean(f: Formulas, { posterior, answer }: PredictionGraphTask, own: string,
   linear: string | undefined): string {
   if (linear === undefined) return own
