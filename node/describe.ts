@@ -1,14 +1,12 @@
 /** @file What is printed of a posterior, in lines no wider than a terminal. */
 import type { ParameterSummary } from '../core/answer/posterior-summary.js'
 import type { LaplacePosterior } from '../core/laplace/laplace-posterior.js'
+import { WARNING } from '../core/tuning/contradictions.js'
 import type { TrainingScores, TrainingSummary } from '../core/tuning/training-scores.js'
 
 /** Characters in a line where the terminal does not say; wider ones are hard to read. */
 const DEFAULT_COLUMNS = 80
 const MOST_COLUMNS = 120
-
-/** Warnings begin with this. */
-export const WARNING = 'Warning: '
 
 /** Text broken at spaces into lines of at most `width` characters, those after the first indented. */
 export function wrapText(text: string, width: number, indent = ''): string {

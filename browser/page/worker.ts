@@ -1,8 +1,8 @@
 /** @file Fits and reports in a worker, so that the page stays responsive. */
-import { readNetwork } from '../../adapters/network/index.js'
-import { posteriorModel } from '../../adapters/onnx/index.js'
+import { formatOf, readNetwork } from '../../adapters/network/index.js'
+import { onnxClasses, posteriorModel } from '../../adapters/onnx/index.js'
 import { readCsv } from '../../cli/data/csv.js'
-import { type KnownLabels, targetsOf } from '../../cli/data/targets.js'
+import { checkSorted, type KnownLabels, SORTED_NOTE, targetsOf } from '../../cli/data/targets.js'
 import type { Progress } from '../../core/budget/progress.js'
 import { DataError, LaplaceError } from '../../core/errors/errors.js'
 import { drawRows, selectBatch } from '../../core/fit/held-out-rows.js'
@@ -37,7 +37,8 @@ async function work(job: Job, say: (answer: Answer) => void): Promise<void> {
   const onProgress = ({ stage, done, total }: Progress): void =>
     say({ kind: 'progress', stage, share: total === undefined ? undefined : done / total })
   const network = await readNetwork(job.network, { hdf5: hdf5Reader(job.hdf5) })
-  const { labels, ...all } = rowsOf(job.training, job)
+  const own = classesOf(job)
+  const { labels, ...all } = rowsOf(job.training, job, own)
   const held = job.heldOut === undefined ? undefined : rowsOf(job.heldOut, job, labels ?? 'none')
   const count = exampleCount(all.x)
   const random = randomGenerator(0)
@@ -47,13 +48,21 @@ async function work(job: Job, say: (answer: Answer) => void): Promise<void> {
   const training = aside === undefined ? all : selectBatch(all, aside, false)
   const unseen = aside === undefined ? held ?? all : selectBatch(all, aside, true)
   const posterior = await laplace(network, { likelihood: job.likelihood }).fit(training.x, training.y, { onProgress })
+  const sorted = own === undefined && labels !== undefined
+  if (sorted) checkSorted(labels, posterior.notes)
   say({ kind: 'progress', stage: 'report', share: undefined })
   const page = await report(posterior, unseen.x, unseen.y, { classes: labels }, { onProgress })
   say({ kind: 'done', report: page, posterior: posterior.save(), onnx: await onnxOf(posterior),
-    notes: aside === undefined
+    notes: [...(sorted ? [SORTED_NOTE] : []), ...(aside === undefined
       ? []
       : ['No held-out rows were given: a fifth of the rows was kept from the fit. '
-        + 'If the network was trained on them, the report flatters the network.'] })
+        + 'If the network was trained on them, the report flatters the network.'])] })
+}
+
+/** The names of the classes, where the file of the network has them. */
+function classesOf({ network, likelihood }: Job): readonly string[] | undefined {
+  const hasClasses = likelihood === 'classification' || likelihood === 'binary'
+  return hasClasses && formatOf(network, {}) === 'onnx' ? onnxClasses(network) : undefined
 }
 
 /** The posterior as ONNX, or why there is none. */

@@ -1,7 +1,6 @@
 /** @file The names of the classes, in the order of the network's outputs. */
 import { DataError } from '../../core/errors/errors.js'
 import { type Likelihood } from '../../core/options/words.js'
-import { WARNING } from '../../node/describe.js'
 import { type Arguments, UsageError } from '../arguments/arguments.js'
 import type { OptionTable } from '../arguments/option-table.js'
 import { isFile, readBytes } from '../files/files.js'
@@ -56,21 +55,3 @@ export function checkClasses(names: readonly string[], likelihood: Likelihood, o
           "network's outputs."
         : 'List one for each output with --classes.'), { expected, actual: names.length })
 }
-
-/**
- * Refuses texts that were numbered in sorted order where the rows contradict it: the order is a guess.
- * @param notes those of the fit to them
- * @throws DataError
- */
-export function checkSorted(labels: readonly string[], notes: readonly string[]): void {
-  const warning = notes.find(note => note.startsWith(WARNING))
-  if (warning === undefined) return
-  throw new DataError('BAD_LABELS',
-    `Which class is which output is not known: the network's file does not name its classes, and in sorted order ` +
-      `(${listed(labels)}) rows and network contradict each other. ${warning} Name the classes with ` +
-      "--classes, in the order of the network's outputs, be it this one.", { labels })
-}
-
-/** What is said of texts that were numbered in sorted order. */
-export const SORTED_NOTE =
-  "The classes are numbered in sorted order: neither the network's file nor --classes names them."

@@ -2,7 +2,8 @@
 import { parse } from 'csv-parse/sync'
 import { DataError } from '../../core/errors/errors.js'
 import { delimiterOf, withDecimalPoints } from './dialect.js'
-import { namedColumns, numbersAndTargets, type NumberTable, type Table, toNumber } from './table.js'
+import { demandDistinctNames, namedColumns, numbersAndTargets, type NumberTable, type Table,
+  toNumber } from './table.js'
 
 /**
  * Reads a table with its numbers and its answers.
@@ -12,19 +13,51 @@ import { namedColumns, numbersAndTargets, type NumberTable, type Table, toNumber
  */
 export function readCsv(text: string, target: string | undefined): NumberTable {
   const table = csvTable(text)
+  demandDistinctNames(table)
   return numbersAndTargets(table,
     target === undefined ? [] : namedColumns(table.columns.map(({ name }) => name), target))
 }
 
-/** Reads a table. The first row is a header when one of its cells is not a number. @throws DataError */
+/**
+ * Reads a table. The first row is a header when one of its cells is not a number, unless it looks like the others:
+ * numbers, and texts that stand again below.
+ * @throws DataError
+ */
 export function csvTable(text: string): Table {
   const records = parseRecords(text)
-  const header = records[0].some(cell => Number.isNaN(toNumber(cell)))
+  const header = isHeader(records[0], records.slice(1))
   const names = header ? records[0] : records[0].map((_, i) => `x${i + 1}`)
   const body = header ? records.slice(1) : records
   if (body.length === 0) throw new DataError('EMPTY_DATA', 'The CSV file has a header and no rows.')
   return { rows: body.length, header, place: row => `line ${row + (header ? 2 : 1)}`,
     columns: names.map((name, i) => ({ name, cells: body.map(cells => cells[i]) })) }
+}
+
+function isHeader(first: readonly string[], others: readonly (readonly string[])[]): boolean {
+  const texts = first.flatMap((cell, i) => (Number.isNaN(toNumber(cell)) ? [i] : []))
+  if (texts.length === 0 || texts.length === first.length) return texts.length > 0
+  return texts.some(i => others.every(record => record[i] !== first[i]))
+}
+
+/**
+ * The text of bytes: UTF-8, or UTF-16 that says so.
+ * @throws DataError for bytes of another encoding, whose letters would become others
+ */
+export function decodedText(bytes: Uint8Array): string {
+  const encoding = bytes[0] === 0xff && bytes[1] === 0xfe
+    ? 'utf-16le'
+    : bytes[0] === 0xfe && bytes[1] === 0xff
+    ? 'utf-16be'
+    : 'utf-8'
+  if (encoding === 'utf-8' && bytes.includes(0)) {
+    throw new DataError('BAD_DATA_FILE', 'This is none of CSV, Parquet, Arrow, .npy, .npz and safetensors.')
+  }
+  try {
+    return new TextDecoder(encoding, { fatal: true }).decode(bytes)
+  } catch {
+    throw new DataError('BAD_DATA_FILE',
+      'The text is not UTF-8, and its letters are not known: save it as UTF-8 (iconv -f LATIN1 -t UTF-8, for example).')
+  }
 }
 
 function parseRecords(text: string): readonly (readonly string[])[] {

@@ -12,13 +12,13 @@ import type { Examples } from '../../core/tensor/examples.js'
 import { float64, formatShape, type Tensor } from '../../core/tensor/tensor.js'
 import { isFolder, readBytes, withFileName } from '../files/files.js'
 import { arrowTable, isArrow } from './arrow.js'
-import { csvTable } from './csv.js'
+import { csvTable, decodedText } from './csv.js'
 import { isImage } from './image.js'
 import { FOLDER, imageColumn, type ImageFiles, imageRows, imagesIn, imagesOf, type PixelOptions } from './images.js'
 import { chooseArray, readNamedArrays } from './named-arrays.js'
 import { isNpy, readNpy } from './npy.js'
 import { isParquet, parquetTable } from './parquet.js'
-import { listed, namedColumns, numbersAndTargets, type Table, type TargetColumn } from './table.js'
+import { demandDistinctNames, listed, namedColumns, numbersAndTargets, type Table, type TargetColumn } from './table.js'
 import { spareColumn, targetColumns } from './target-choice.js'
 import { type KnownLabels, targetsOf } from './targets.js'
 
@@ -74,7 +74,8 @@ export async function readExamples(path: string, selection: DataSelection): Prom
       ? await parquetTable(bytes)
       : isArrow(bytes)
       ? await arrowTable(bytes)
-      : textTable(bytes)
+      : csvTable(decodedText(bytes))
+    demandDistinctNames(table)
     const images = imageColumn(table)
     if (images !== undefined) return fromNamedImages(table, images, path, selection)
     demandNoPixels(selection)
@@ -107,13 +108,6 @@ async function readStdin(): Promise<Uint8Array> {
   const parts: Buffer[] = []
   for await (const part of process.stdin) parts.push(part as Buffer)
   return Buffer.concat(parts)
-}
-
-function textTable(bytes: Uint8Array): Table {
-  if (bytes.includes(0)) {
-    throw new DataError('BAD_DATA_FILE', 'This is none of CSV, Parquet, Arrow, .npy, .npz and safetensors.')
-  }
-  return csvTable(new TextDecoder().decode(bytes))
 }
 
 /** The images that a table names, with the answers beside them. */
@@ -167,9 +161,25 @@ function fromTable(table: Table, selection: DataSelection): DataExamples {
   if (columns.length === 0) throw new DataError('BAD_DATA_FILE', 'The file has no columns beside the target.')
   const values = float64([rows, columns.length], data)
   const x = numbers.header ? [{ values, columns }] : values
-  return targets.length === 0
-    ? { x, ...weights }
-    : { x, ...weights, target: targets.map(({ name }) => name).join(', '), ...targetsOf(targets, likelihood, labels) }
+  const answers = targets.length === 0
+    ? {}
+    : { target: targets.map(({ name }) => name).join(', '), ...targetsOf(targets, likelihood, labels) }
+  checkWidth(columns, targets, inputs)
+  return { x, ...weights, ...answers }
+}
+
+/** Columns for a network that does not know them by name are as many as it takes. @throws DataError */
+function checkWidth(columns: readonly string[], targets: readonly TargetColumn[],
+  inputs: readonly InputSummary[]): void {
+  if (inputs.length !== 1 || inputs[0].columns !== undefined) return
+  const [{ shape }] = inputs
+  const width = shape.slice(1).reduce((product, size) => product * size, 1)
+  if (width <= 0 || width === columns.length) return
+  const beside = targets.length === 0 ? '' : ` beside the answers (${targets.map(({ name }) => name).join(', ')})`
+  throw new DataError('BAD_DATA_FILE',
+    `The network takes ${width} numbers an example, and the file has ${columns.length} columns${beside}: ${
+      listed(columns)
+    }. Give the columns of its training alone, in their order.`, { expected: width, actual: columns.length })
 }
 
 /** How often each row counts. */

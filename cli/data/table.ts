@@ -130,3 +130,12 @@ const ROW_LABELS = /^__index_level_\d+__$/
 export function withoutRowLabels(table: Table): Table {
   return { ...table, columns: table.columns.filter(({ name }) => !ROW_LABELS.test(name)) }
 }
+
+/** Columns are known by their names. @throws DataError BAD_DATA_FILE where two have the same */
+export function demandDistinctNames({ header, columns }: Table): void {
+  const names = columns.map(({ name }) => name)
+  const twice = header ? names.find((name, i) => names.indexOf(name) !== i) : undefined
+  if (twice === undefined) return
+  throw new DataError('BAD_DATA_FILE',
+    `Two columns or more are called '${twice}', and columns are matched by name: rename them.`, { column: twice })
+}

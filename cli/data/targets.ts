@@ -3,7 +3,8 @@ import { DataError } from '../../core/errors/errors.js'
 import { hasLogits } from '../../core/options/likelihood-kinds.js'
 import type { Likelihood } from '../../core/options/words.js'
 import { float64, type Tensor, tensor } from '../../core/tensor/tensor.js'
-import type { TargetColumn } from './table.js'
+import { WARNING } from '../../core/tuning/contradictions.js'
+import { listed, type TargetColumn } from './table.js'
 
 /** What text labels stood for when the posterior was fitted. */
 export type KnownLabels = readonly string[] | 'none'
@@ -93,3 +94,21 @@ function textTargets(column: string, cells: readonly string[], likelihood: Likel
   })
   return { y: tensor('int64', [cells.length], values), labels }
 }
+
+/**
+ * Refuses texts that were numbered in sorted order where the rows contradict it: the order is a guess.
+ * @param notes those of the fit to them
+ * @throws DataError
+ */
+export function checkSorted(labels: readonly string[], notes: readonly string[]): void {
+  const warning = notes.find(note => note.startsWith(WARNING))
+  if (warning === undefined) return
+  throw new DataError('BAD_LABELS',
+    `Which class is which output is not known: the network's file does not name its classes, and in sorted order ` +
+      `(${listed(labels)}) rows and network contradict each other. ${warning} Name the classes with ` +
+      "--classes, in the order of the network's outputs, be it this one.", { labels })
+}
+
+/** What is said of texts that were numbered in sorted order. */
+export const SORTED_NOTE =
+  "The classes are numbered in sorted order: neither the network's file nor --classes names them."

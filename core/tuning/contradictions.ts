@@ -8,6 +8,8 @@ import { classContradictions } from './class-contradictions.js'
 import { labelContradictions } from './label-contradictions.js'
 import { explainsLittle, targetContradictions } from './target-contradictions.js'
 
+/** Warnings begin with this. */
+export const WARNING = 'Warning: '
 /** Fewer rows than this say too little. */
 const FEWEST_ROWS = 10
 /** r beyond which network and linear model contradict each other. */
@@ -22,7 +24,7 @@ export function contradictions(agreement: Agreement, loss: number, choice: Choic
   const found = contradictionsOf(agreement, loss)
   // The ratio of a regression may be large where both are nearly exact.
   const gate = agreement.kind === 'targets' && !explainsLittle(agreement) ? [] : gateContradiction(choice)
-  return (found.length > 0 ? found : gate).map(sentence => `Warning: ${sentence}`)
+  return (found.length > 0 ? found : gate).map(sentence => WARNING + sentence)
 }
 
 function contradictionsOf(agreement: Agreement, loss: number): string[] {

@@ -96,6 +96,36 @@ t.test('the page reads networks of Keras', async t => {
   t.same(errors, [])
 })
 
+t.test('rows that cannot be fitted to end in a sentence on the page', async t => {
+  const browser = await chromium()
+  t.teardown(() => browser.close())
+  const { page, errors } = await watchedPage(browser)
+  await page.goto(pathToFileURL(`${folder}/index.html`).href)
+  await (await page.$('input#network'))!.uploadFile(keras)
+  const row = (i: number): string => `${[0, 1, 2, 3, 4].map(j => Math.sin(i * (j + 1))).join()},${'uvw'[i % 3]}`
+  const rows = (count: number): string[] => ['a,b,c,d,e,class', ...Array.from({ length: count }, (_, i) => row(i))]
+  const cases: [name: string, lines: readonly string[], message: RegExp][] = [
+    ['one', rows(1), /two rows or more|There are no examples/],
+    ['header', rows(0), /a header and no rows/],
+    ['ragged', [...rows(9), '1,2'], /CSV file cannot be read: .*line 11/],
+    ['quote', [...rows(9), '"1,2'], /CSV file cannot be read: Quote Not Closed/],
+    ['text', [...rows(9), '1,2,x,4,5,u'], /Column 'c', line 11: expected a number and found 'x'/],
+    ['twice', rows(9).map(line => line.replace('b', 'a')), /Two columns or more are called 'a'/],
+    ['narrow', rows(9).map(line => line.slice(line.indexOf(',') + 1)), /5/],
+    ['unsorted', rows(60), /in sorted order \(u, v, w\) rows and network contradict each other/],
+  ]
+  for (const [name, lines, message] of cases) {
+    writeFileSync(`${folder}/${name}.csv`, lines.join('\n'))
+    await (await page.$('input#training'))!.uploadFile(`${folder}/${name}.csv`)
+    await page.evaluate(`document.getElementById('state').className = ''`)
+    await page.click('#start')
+    await page.waitForFunction(`!document.getElementById('report').hidden
+      || document.getElementById('state').className === 'failed'`)
+    t.match(await page.evaluate(`document.getElementById('state').textContent`), message, name)
+  }
+  t.same(errors, [])
+})
+
 t.test('the page fits its example with one click, and sends nothing', async t => {
   const browser = await chromium()
   t.teardown(() => browser.close())

@@ -34,6 +34,37 @@ t.test('CSV: header, quotes, byte order mark, targets by name', async t => {
   t.throws(() => readCsv('', undefined), { code: 'EMPTY_DATA' })
 })
 
+t.test('a first row of numbers and texts that stand again below is no header', async t => {
+  const rows = '5.1,3.5,setosa\n4.9,3,virginica\n6,3,setosa\n7,3,virginica\n'
+  t.same(readCsv(rows, 'last').targets, [{ name: 'x3', cells: ['setosa', 'virginica', 'setosa', 'virginica'] }])
+  t.same(readCsv(`0,1,kind\n${rows}`, 'kind').columns, ['0', '1'], 'pandas counts columns')
+  t.same(readCsv('a,b\na,b\n', 'a,b').targets.map(({ name }) => name), ['a', 'b'], 'texts alone are names')
+})
+
+t.test('columns of one name, and letters of another encoding, are refused', async t => {
+  const text = 'a,b,kind\n1,2,u\n3,4,v\n'
+  const twice = /Two columns or more are called 'a', and columns are matched by name: rename them/
+  t.throws(() => readCsv(text.replace('b', 'a'), 'kind'), { code: 'BAD_DATA_FILE', message: twice })
+  await t.rejects(readExamples(file('twice.csv', text.replace('b', 'a')), selection), { message: twice })
+  const [expected] = [await readExamples(file('utf8.csv', text), selection)]
+  for (const [name, bytes] of [['le', Buffer.from(`\ufeff${text}`, 'utf16le')], ['be',
+    Buffer.from(`\ufeff${text}`, 'utf16le').swap16()]] as const) {
+    t.same(await readExamples(file(`utf16${name}.csv`, bytes), selection), expected)
+  }
+  await t.rejects(readExamples(file('latin.csv', Buffer.from(text.replace('u', '\u00fc'), 'latin1')), selection), {
+    code: 'BAD_DATA_FILE',
+    message: /latin.csv: The text is not UTF-8.*save it as UTF-8/,
+  })
+})
+
+t.test('columns that are more or fewer than the network takes are listed', async t => {
+  const inputs = [{ name: 'x', columns: undefined, shape: [-1, 3] }]
+  await t.rejects(readExamples(file('wide.csv', 'a,b,kind\n1,2,u\n3,4,v\n'), { ...selection, inputs }), {
+    code: 'BAD_DATA_FILE',
+    message: /takes 3 numbers an example, and the file has 2 columns .*\(kind\): a, b\./,
+  })
+})
+
 t.test('the column of the answers is the one that is clear, or is asked for', async t => {
   const choose = (text: string, likelihood: Likelihood, inputs: TargetClues['inputs'] = [{ name: 'x' }]) => {
     const table = csvTable(text)
