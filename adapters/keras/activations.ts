@@ -1,7 +1,8 @@
 /** @file The activation functions of Keras as graph nodes. */
 import { GraphError } from '../../core/errors/errors.js'
+import { tensor } from '../../core/tensor/tensor.js'
 import { field, isConfig, text } from './config.js'
-import { channelsLast, type Emission, emit, type Value } from './emission.js'
+import { cast, channelsLast, type Emission, emit, type Value } from './emission.js'
 import type { KerasLayer } from './model.js'
 
 type Activation = (emission: Emission, x: Value) => Value
@@ -26,6 +27,34 @@ const squarePlus: Activation = (emission, x) => {
   const { builder } = emission
   const root = builder.node('Sqrt', [builder.node('Add', [builder.node('Mul', [x.name, x.name]), builder.scalar(4)])])
   return same(emission, 'Div', { ...x, name: builder.node('Add', [x.name, root]) }, builder.scalar(2))
+}
+
+/** 0 up to -1, (x + 1)^2 / 4 between -1 and 1, and x from there. */
+const sparsePlus: Activation = (emission, x) => {
+  const { builder } = emission
+  const one = builder.scalar(1)
+  const base = builder.node('Add', [builder.node('Clip', [x.name, builder.scalar(-1), one]), one])
+  const curve = builder.node('Mul', [builder.node('Mul', [base, base]), builder.scalar(0.25)])
+  return same(emission, 'Add', { ...x, name: curve }, builder.node('Relu', [builder.node('Sub', [x.name, one])]))
+}
+
+/**
+ * max(x - t, 0) with k t = sum of S_j - 1 over the k largest, those with 1 + j x_(j) > S_j = x_(1) + ... + x_(j). It is
+ * what Keras computes; Martins and Astudillo (2016) have S_k in place of the sum, so that the result sums to 1.
+ */
+const sparseMax: Activation = (emission, value) => {
+  const { builder } = emission
+  const x = channelsLast(emission, value)
+  const length = x.shape[x.shape.length - 1]
+  const [sorted] = builder.nodeOutputs('TopK', [x.name, builder.integers([length])], 2, { axis: -1 })
+  const places = builder.constant(tensor(builder.precision, [length], Array.from({ length }, (_, i) => i + 1)))
+  const sums = builder.node('CumSum', [sorted, builder.constant(tensor('int64', [], [-1]))])
+  const bound = builder.node('Add', [builder.node('Mul', [sorted, places]), builder.scalar(1)])
+  const large = cast(emission, builder.node('Greater', [bound, sums]), builder.precision)
+  const sum = (name: string): string => builder.node('ReduceSum', [name, builder.integers([-1])])
+  const excess = builder.node('Sub', [sum(builder.node('Mul', [sums, large])), builder.scalar(1)])
+  const threshold = builder.node('Div', [excess, sum(large)])
+  return emit(emission, 'Relu', [builder.node('Sub', [x.name, threshold])], x.shape, false)
 }
 
 /** The first half of the channels times the sigmoid of the second. */
@@ -67,6 +96,8 @@ export const ACTIVATIONS: Readonly<Record<string, Activation>> = {
   log_sigmoid: (emission, x) => unary('Neg')(emission, unary('Softplus')(emission, unary('Neg')(emission, x))),
   sparse_sigmoid: unary('HardSigmoid', { alpha: 0.5, beta: 0.5 }),
   squareplus: squarePlus,
+  sparse_plus: sparsePlus,
+  sparsemax: sparseMax,
   glu: gatedLinear,
   hard_silu: unary('HardSwish'),
   hard_swish: unary('HardSwish'),

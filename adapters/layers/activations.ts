@@ -35,12 +35,20 @@ function softmaxAxis(context: LayerArguments, x: Value): number {
 const softmax = (op: string): LayerWriter => ({ arguments: ['dim'],
   write: (context, x) => emit(context.emission, op, [x.name], x.shape, { axis: softmaxAxis(context, x) }) })
 
-/** softplus(beta x) / beta. torch turns linear above its threshold; the difference there is below exp(-threshold). */
+/** Thresholds from which softplus(t) is t to float32's last digit: torch's own is 20. */
+const NO_THRESHOLD = 20
+
+/** softplus(beta x) / beta, and x itself where beta x is above the threshold. */
 function softplus(context: LayerContext, x: Value): Value {
-  const beta = number(context, 'beta', 1)
+  const [beta, threshold] = [number(context, 'beta', 1), number(context, 'threshold', NO_THRESHOLD)]
   const { emission } = context
-  const plain = (value: Value): Value => emit(emission, 'Softplus', [value.name], x.shape)
-  return beta === 1 ? plain(x) : withOperand(emission, 'Div', plain(withOperand(emission, 'Mul', x, beta)), beta)
+  const { builder } = emission
+  const scaled = beta === 1 ? x : withOperand(emission, 'Mul', x, beta)
+  const plain = emit(emission, 'Softplus', [scaled.name], x.shape)
+  const smooth = beta === 1 ? plain : withOperand(emission, 'Div', plain, beta)
+  if (threshold >= NO_THRESHOLD) return smooth
+  const above = builder.node('Greater', [scaled.name, builder.scalar(threshold)])
+  return emit(emission, 'Where', [above, x.name, smooth.name], x.shape)
 }
 
 /** One slope for all elements, or one a channel (the axis behind the batch). */

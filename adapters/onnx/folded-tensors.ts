@@ -6,7 +6,8 @@ import { GraphBuilder } from '../../core/graph/builder.js'
 import type { Graph, Node } from '../../core/graph/graph.js'
 import { isFloat } from '../../core/ops/element-types.js'
 import { type Tensor, tensor } from '../../core/tensor/tensor.js'
-import type { Origins } from './tensor-origins.js'
+import { isUniform } from './exported-constants.js'
+import { type Origins, OWN_NAME } from './tensor-origins.js'
 
 /** The graph with such tensors as what they were made from, so that each number that was learnt is there once. */
 export function unfoldTensors(graph: Graph, origins: Origins): Graph {
@@ -14,14 +15,15 @@ export function unfoldTensors(graph: Graph, origins: Origins): Graph {
   const before: Node[] = []
   const renamed = new Map<string, string>()
   for (const [name, value] of graph.initializers) {
+    if (!isFloat(value.dtype) || value.data.length < 2) continue
     const origin = origins.get(name)
-    if (origin === undefined || origin.from.length === 0 || !isFloat(value.dtype) || value.data.length < 2) continue
-    const same = origin.from.find(source =>
-      origins.get(source)?.kind === 'parameter' &&
-      sameElements(graph.initializers.get(source), value)
-    )
-    const table = same === undefined && origin.computed ? tableOf(value) : undefined
-    if (same === undefined && table === undefined) continue
+    const sources = sourcesOf(name, graph, origins)
+    const same = sources.find(source => sameElements(graph.initializers.get(source), value))
+    const turned = same === undefined ? turnedFrom(sources, graph, value) : undefined
+    const table = same === undefined && turned === undefined && origin?.computed === true && origin.from.length > 0
+      ? tableOf(value)
+      : undefined
+    if (same === undefined && turned === undefined && table === undefined) continue
     const all = builder.fresh(name)
     renamed.set(name, all)
     const step = (op: string, inputs: readonly string[], output: string,
@@ -32,6 +34,9 @@ export function unfoldTensors(graph: Graph, origins: Origins): Graph {
     if (same !== undefined) {
       builder.initializers.delete(name)
       step('Reshape', [same, builder.integers(value.shape)], all)
+    } else if (turned !== undefined) {
+      builder.initializers.delete(name)
+      step('Transpose', [turned], all, { perm: [1, 0] })
     } else if (table !== undefined) {
       const { rows, places, axis } = table
       const others = value.shape.filter((_, i) => i !== axis)
@@ -46,6 +51,29 @@ export function unfoldTensors(graph: Graph, origins: Origins): Graph {
   const nodes = graph.nodes.map(node => ({ ...node, inputs: node.inputs.map(name => renamed.get(name) ?? name) }))
   builder.nodes.splice(0, builder.nodes.length, ...before, ...nodes)
   return builder.build(graph.outputs.map(name => renamed.get(name) ?? name))
+}
+
+/** Names that torch's older exporter gives to what it has worked out. */
+const WORKED_OUT = /^onnx::\w+_\d+$/
+
+/** The tensors that one may have been made from; the older exporter does not say which. */
+function sourcesOf(name: string, { initializers }: Graph, origins: Origins): string[] {
+  const origin = origins.get(name)
+  if (origin !== undefined) return origin.from.filter(source => origins.get(source)?.kind === 'parameter')
+  const value = initializers.get(name)
+  if (!WORKED_OUT.test(name) || value === undefined || isUniform(value, value.data[0])) return []
+  return [...initializers.keys()].filter(other => OWN_NAME.test(other) && !origins.has(other))
+}
+
+/** The matrix that the value is with its axes changed. */
+function turnedFrom(sources: readonly string[], { initializers }: Graph, { shape, data }: Tensor): string | undefined {
+  if (shape.length !== 2) return undefined
+  const [rows, columns] = shape
+  return sources.find(source => {
+    const matrix = initializers.get(source)
+    return matrix?.shape.length === 2 && matrix.shape[0] === columns && matrix.shape[1] === rows &&
+      matrix.data.every((value, i) => value === data[i % rows * columns + Math.floor(i / rows)])
+  })
 }
 
 function sameElements(a: Tensor | undefined, b: Tensor): boolean {

@@ -68,6 +68,7 @@ export interface NodeMessage {
   readonly domain?: string
   readonly overload?: string
   readonly attribute?: readonly AttributeMessage[]
+  readonly metadata_props?: readonly { readonly key: string, readonly value: string }[]
 }
 
 /** An attribute; `type` says which of the other fields holds the value. */

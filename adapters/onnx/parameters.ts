@@ -8,7 +8,7 @@ import type { Tensor } from '../../core/tensor/tensor.js'
 import { isWeightInCode } from './code-constants.js'
 import { areCosineAndSine, isAttentionMask, isMadeConstant, isMask, isUniform } from './exported-constants.js'
 import { LAYOUT, lookAround, PRODUCTS, sourceOf, type Surroundings } from './surroundings.js'
-import { originOf, type Origins } from './tensor-origins.js'
+import { originOf, type Origins, OWN_NAME } from './tensor-origins.js'
 
 /** Operators that pass parts of a tensor on. */
 const PARTS = new Set(['Split', 'Slice'])
@@ -65,9 +65,6 @@ const NORMALISING = new Set(['InstanceNormalization', 'LayerNormalization', 'Bat
 /** Names that an exporter makes up; those of a network's own tensors are the paths to them. */
 const MADE_UP = /^$|^onnx::|^_?val_\d+|^const(ant)?[_:\d]|Constant_\d*_?output|_output_\d+$|^\d+$/i
 
-/** The path to a tensor of a network, as torch writes it. */
-const OWN_NAME = /^[A-Za-z]\w*(\.\w+)*$/
-
 /** The names of real tensors that an exporter has written by itself. */
 function madeByExporters(graph: Graph): Set<string> {
   const real = [...graph.initializers].filter(([, value]) => isFloat(value.dtype) && value.data.length > 1)
@@ -98,8 +95,8 @@ export function describeChoice(graph: Graph, parameters: readonly string[], orig
     isFloat(value.dtype) && value.data.length > 1 && !chosen.has(name) && !statistics.has(name)
   ).map(([name]) => name)
   const numbers = [...graph.initializers].filter(([name, value]) =>
-    isFloat(value.dtype) && value.data.length === 1 && !chosen.has(name) && originOf(origins, name) === undefined
-    && isOwnNumber(graph, name)
+    isFloat(value.dtype) && value.data.length === 1 && !chosen.has(name) &&
+    (originOf(origins, name)?.from.some(source => OWN_NAME.test(source)) ?? isOwnNumber(graph, name))
   ).map(([name]) => name)
   const isInCode = (name: string): boolean => originOf(origins, name)?.kind === 'code'
   const say = (names: readonly string[],
@@ -124,10 +121,13 @@ export function describeChoice(graph: Graph, parameters: readonly string[], orig
   ]
 }
 
-/** Whether a single number has a name of the network's own, and multiplies or shifts a value: it may be learnt. */
+/** What a single number that was learnt goes through: a temperature, a scale's logarithm, a power. */
+const SCALING = new Set(['Mul', 'Add', 'Sub', 'Div', 'Pow', 'Exp', 'Softplus', 'Sigmoid', 'Abs', 'Reciprocal'])
+
+/** Whether a single number has a name of the network's own, and scales or shifts a value: it may be learnt. */
 function isOwnNumber(graph: Graph, name: string): boolean {
   return OWN_NAME.test(name) && !MADE_UP.test(name)
-    && graph.nodes.some(({ op, inputs }) => (op === 'Mul' || op === 'Add') && inputs.includes(name))
+    && graph.nodes.some(({ op, inputs }) => SCALING.has(op) && inputs.includes(name))
 }
 
 function listNames(names: readonly string[]): string {
@@ -138,34 +138,47 @@ function listNames(names: readonly string[]): string {
 /** Arithmetic that makes a weight of others: scales, weight norm, a masked or an adapted weight. */
 const ARITHMETIC = new Set(['Mul', 'Div', 'Add', 'Sub'])
 
+/** Functions of a tensor that make what the network uses: positive weights, rows of probabilities, triangles. */
+const FUNCTIONS = new Set(['Trilu', 'Exp', 'Softplus', 'Sigmoid', 'Tanh', 'Softmax', 'Abs', 'Relu', 'Neg', 'Sqrt'])
+
 /** A tensor, or what has been made of it. */
 interface Made {
   readonly name: string
-  readonly computed: boolean
+  /** By arithmetic of weights alone; or by products and functions too, whose results also shift and scale values. */
+  readonly by: 'layout' | 'arithmetic' | 'functions'
 }
 
 /** Whether an operator that learns reads the tensor, in whatever layout, or a weight that is made of it. */
 function isLearnt(name: string, value: Tensor, around: Surroundings): boolean {
-  const open: Made[] = [{ name, computed: false }]
+  const open: Made[] = [{ name, by: 'layout' }]
   const seen = new Set([name])
   for (let current = open.pop(); current !== undefined; current = open.pop()) {
     for (const { node, input } of around.uses.get(current.name) ?? []) {
       const moved = LAYOUT.has(node.op) || PARTS.has(node.op)
-      const passed = moved ? input === 0 : around.fixed.has(node.outputs[0]) && makesWeights(node, input, value)
-      for (const output of passed ? node.outputs : []) {
-        if (!seen.has(output)) open.push({ name: output, computed: current.computed || !moved })
-        seen.add(output)
+      const making = moved ? (input === 0 ? 'layout' : undefined) : makesWeights(node, input, name, value, around)
+      if (making !== undefined) {
+        const by = current.by === 'functions' || moved ? current.by : making
+        open.push(...node.outputs.filter(output => !seen.has(output)).map(output => ({ name: output, by })))
+        for (const output of node.outputs) seen.add(output)
       }
-      if (moved) continue
-      if (current.computed ? isWeightOf(node, input, around) : learnsFrom(node, input, name, value, around)) return true
+      if (moved || (making !== undefined && PRODUCTS.has(node.op))) continue
+      if (current.by === 'layout' ? learnsFrom(node, input, name, value, around) : isWeightOf(node, input, around)) {
+        return true
+      }
+      if (current.by === 'functions' && ARITHMETIC.has(node.op) && varies(node.outputs[0], around)) return true
     }
   }
   return false
 }
 
-function makesWeights(node: Node, input: number, value: Tensor): boolean {
-  const divides = node.op === 'Div' && input === 1
-  return ARITHMETIC.has(node.op) && !divides && value.data.length > 1 && !isMask(value)
+/** How a node makes a weight of the value, or of what was made of it; undefined where its result is none. */
+function makesWeights(node: Node, input: number, name: string, value: Tensor, { fixed }: Surroundings):
+  | Made['by']
+  | undefined {
+  if (!fixed.has(node.outputs[0]) || value.data.length < 2 || isMask(value)) return undefined
+  if (ARITHMETIC.has(node.op)) return node.op === 'Div' && input === 1 ? undefined : 'arithmetic'
+  if (PRODUCTS.has(node.op)) return 'functions'
+  return FUNCTIONS.has(node.op) && input === 0 && OWN_NAME.test(name) && !MADE_UP.test(name) ? 'functions' : undefined
 }
 
 /** Whether a node multiplies what depends on the input with the value. */

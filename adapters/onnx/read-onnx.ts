@@ -83,7 +83,7 @@ export function readOnnx(bytes: Uint8Array, options: OnnxOptions = {}): Graph {
   checkFinite(batched, origins, options.allowNonFinite ?? false)
   const given = options.module?.parameters ?? options.parameters
   const names = given === undefined ? findParameters(batched, origins) : chosenParameters(batched, given)
-  const folded = options.module === undefined ? describeFolded(model, graph, noted) : undefined
+  const folded = options.module === undefined ? describeFolded(model, graph, noted, batched, names) : undefined
   const notes = [...given === undefined ? describeChoice(batched, names, origins) : [],
     ...folded === undefined ? [] : [folded]]
   const parameters = names.map(name => ({ name, shape: valueOf(batched, name).shape, transposed: false }))

@@ -662,6 +662,7 @@ export const onnx = $root.onnx = (() => {
             this.input = [];
             this.output = [];
             this.attribute = [];
+            this.metadata_props = [];
             if (properties)
                 for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                     if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -675,6 +676,7 @@ export const onnx = $root.onnx = (() => {
         NodeProto.prototype.attribute = $util.emptyArray;
         NodeProto.prototype.domain = "";
         NodeProto.prototype.overload = "";
+        NodeProto.prototype.metadata_props = $util.emptyArray;
 
         NodeProto.encode = function (message, writer, _depth) {
             if (!writer)
@@ -700,6 +702,9 @@ export const onnx = $root.onnx = (() => {
                 writer.uint32(58).string(message.domain);
             if (message.overload != null && $Object.hasOwnProperty.call(message, "overload"))
                 writer.uint32(66).string(message.overload);
+            if (message.metadata_props != null && message.metadata_props.length)
+                for (let i = 0; i < message.metadata_props.length; ++i)
+                    $root.onnx.StringStringEntryProto.encode(message.metadata_props[i], writer.uint32(74).fork(), _depth + 1).ldelim();
             if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                 for (let i = 0; i < message.$unknowns.length; ++i)
                     writer.raw(message.$unknowns[i]);
@@ -779,6 +784,14 @@ export const onnx = $root.onnx = (() => {
                         if (wireType !== 2)
                             break;
                         message.overload = reader.string();
+                        continue;
+                    }
+                case 9: {
+                        if (wireType !== 2)
+                            break;
+                        if (!(message.metadata_props && message.metadata_props.length))
+                            message.metadata_props = [];
+                        message.metadata_props.push($root.onnx.StringStringEntryProto.decode(reader, reader.size(), $undefined, _depth + 1));
                         continue;
                     }
                 }

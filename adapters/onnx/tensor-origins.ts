@@ -13,10 +13,15 @@ export interface Origin {
   readonly from: readonly string[]
   /** Whether it is more than one of them in another layout. */
   readonly computed: boolean
+  /** Whether its numbers are others than those of any of them: a weight times its scale. */
+  readonly mixed?: boolean
 }
 
 /** Origins by the name of the tensor, as far as the file says. */
 export type Origins = ReadonlyMap<string, Origin>
+
+/** The path to a tensor of a network, as torch writes it. */
+export const OWN_NAME = /^(\w+\.)*[A-Za-z_]\w*$/
 
 const KIND = 'pkg.torch.export.graph_signature.InputSpec.kind'
 const NAME = 'pkg.torch.onnx.original_node_name'
@@ -40,10 +45,16 @@ const COMPUTED = new RegExp(
       'clamp\\w*', 'linalg_\\w+', 'cumsum', 'cumprod', 'floor\\w*', 'ceil', 'round', 'remainder', 'triu\\w*',
       'tril\\w*', 'split\\w*', 'unbind\\w*', 'chunk', 'meshgrid', 'constant_pad_nd', 'pad', 'sym_\\w+', 'linear',
       'matmul', 'mm', 'bmm', 'einsum', 'glu', '(native_)?layer_norm', 'conv\\w*', 'arange', 'zeros', 'ones', 'full',
-      'eye', '\\w+_window', '_?fft_\\w+', 'empty', 'new_\\w+', 'linspace', 'logspace', 'scalar_tensor', '\\w+_like']
+      'eye', '\\w+_window', 'u?int\\d+_\\w+', 'tmp', '_?fft_\\w+', 'empty', 'new_\\w+', 'linspace', 'logspace',
+      'scalar_tensor', '\\w+_like']
       .join('|')
   })(_default)?(__?\\d+)*$`,
 )
+
+/** Those of them whose numbers are others than those that they are computed from. */
+const MIXING = new Set(['add', 'sub', 'rsub', 'mul', 'div', 'neg', 'abs', 'pow', 'square', 'exp', 'log', 'sqrt',
+  'rsqrt', 'reciprocal', 'sin', 'cos', 'tanh', 'sigmoid', 'relu', 'softmax', '_softmax', 'triu', 'tril',
+  'linalg_vector_norm', 'matmul', 'mm', 'bmm', 'einsum'])
 
 /** What the file says of the tensors of its graph. */
 export function tensorOrigins(model: ModelMessage, graph: GraphMessage): Origins {
@@ -59,21 +70,22 @@ export function tensorOrigins(model: ModelMessage, graph: GraphMessage): Origins
     if (kind !== undefined) {
       exported = true
       noted.set(name, { kind: KINDS.get(kind), from: [], computed: false })
-    } else if (folded !== undefined) noted.set(name, foldedOrigin(listed(folded), inputs))
+    } else if (folded !== undefined) noted.set(name, foldedOrigin(namesIn(folded), inputs))
   }
   if (exported) return noted
   return model.producer_name === 'pytorch' ? constantsOfCode(graph) : new Map()
 }
 
 /** The names in the text of a Python list. */
-function listed(text: string): string[] {
+export function namesIn(text: string): string[] {
   return [...text.slice(0, 1e5).matchAll(/'([^']*)'/g)].map(match => match[1])
 }
 
 /** What is made of none of the module's tensors is made by the code. */
 function foldedOrigin(from: readonly string[], inputs: ReadonlySet<string>): Origin {
   const own = from.filter(source => !inputs.has(source) && !COMPUTED.test(source))
-  return { kind: own.length === 0 ? 'constant' : undefined, from: own, computed: from.length > 1 }
+  const mixed = own.length > 1 || from.some(source => MIXING.has(source.replace(/(__?\d+)*$/, '')))
+  return { kind: own.length === 0 ? 'constant' : undefined, from: own, computed: from.length > 1, mixed }
 }
 
 /** The results of Constant nodes, where the file has initialisers for the module's own tensors. */

@@ -19,13 +19,19 @@ const TOLERANCE = 1e-4
 /** So many nats must tell whether numbers between 0 and 1 are probabilities of labels, or logits. */
 const CLEAR = 3
 
-/** A task whose network's output is the logarithm of what it was; the logit, for independent labels. */
-export function withLogarithm(task: FitTask): FitTask {
+/**
+ * A task whose network's output is the logarithm of what it was; the logit, for independent labels.
+ * @param sum of the probabilities of a row, 100 where they are per cent, which the softmax of their logarithms is not
+ * changed by
+ */
+export function withLogarithm(task: FitTask, sum = 1): FitTask {
   const { graph, options } = task
   const independent = options.likelihood !== 'classification'
   const why = independent
     ? 'lies between 0 and 1 in the training rows and explains their labels better so, so that it is taken for'
-    : 'sums to 1 and lies between 0 and 1 in the training rows, so that it is taken for'
+    : sum === 1
+    ? 'sums to 1 and lies between 0 and 1 in the training rows, so that it is taken for'
+    : `sums to ${Number(sum.toPrecision(4))} and is never negative in the training rows, so that it is taken for`
   const { graph: logits, note } = logarithmOf(graph, options.output ?? graph.outputs[0], independent, why)
   return withGraph(task, logits, note)
 }
@@ -35,9 +41,10 @@ function withGraph({ options, runtime }: FitTask, graph: Graph, note: string | u
 }
 
 /**
- * The task with logits: where a classifier's outputs sum to 1 in every row, and none is negative, they are
- * probabilities, and a softmax of them would be another answer than the network's. Of labels of two each output is the
- * probability, where all lie between 0 and 1 and the labels are clearly more probable so than by the sigmoid.
+ * The task with logits: where a classifier's outputs sum to 1 (100) in every row, and none is negative, they are
+ * probabilities (per cent), and a softmax of them would be another answer than the network's. Of labels of two each
+ * output is the probability, where all lie between 0 and 1 and the labels are clearly more probable so than by the
+ * sigmoid.
  * @throws ResourceError OUT_OF_MEMORY where the values of one row are beyond the limit
  * @throws CancelledError
  * @param x the first training rows
@@ -51,17 +58,19 @@ export async function withLogits(task: FitTask, x: Examples, y: Tensor, { signal
   if (evaluator.subset === 'last_layer' && threadsFor(products, options, runtime) === 1) {
     await evaluator.engine.expectWork(products)
   }
-  for await (const f of firstOutputs(task, x, FIRST_ROWS, signal)) {
-    if (cannotBe(f, network.outputs, likelihood)) return task
-  }
   const ofClasses = likelihood === 'classification'
+  let sum = 1
+  for await (const f of firstOutputs(task, x, FIRST_ROWS, signal)) {
+    if (ofClasses) sum = sumOfRow(f, network.outputs)
+    if (cannotBe(f, network.outputs, sum, likelihood)) return task
+  }
   let [gain, at] = [0, 0]
   for await (const f of firstOutputs(task, x, ROWS, signal)) {
-    if (cannotBe(f, network.outputs, likelihood)) return task
+    if (cannotBe(f, network.outputs, sum, likelihood)) return task
     if (!ofClasses) gain += gainAsProbabilities(f, y.data.subarray(at, at + f.length))
     at += f.length
   }
-  if (ofClasses || gain > CLEAR) return withLogarithm(task)
+  if (ofClasses || gain > CLEAR) return withLogarithm(task, sum)
   return gain < -CLEAR ?
     task :
     withGraph(task, task.graph,
@@ -89,20 +98,28 @@ async function* firstOutputs({ evaluator, options: { memoryLimit } }: FitTask, x
 }
 
 /** Whether one row shows already that the outputs are no probabilities. */
-function cannotBe(f: ArrayLike<number>, outputs: number, likelihood: Likelihood): boolean {
+function cannotBe(f: ArrayLike<number>, outputs: number, sum: number, likelihood: Likelihood): boolean {
   return likelihood === 'classification'
-    ? !areProbabilities(f, outputs)
+    ? !areProbabilities(f, outputs, sum)
     : Array.from(f).some(value => !(value >= -TOLERANCE && value <= 1 + TOLERANCE))
 }
 
-function areProbabilities(f: ArrayLike<number>, outputs: number): boolean {
+/** The sum that the rows' outputs have where they are probabilities: 1, or that of the first row where rows differ. */
+function sumOfRow(f: ArrayLike<number>, outputs: number): number {
+  const sum = Array.from({ length: outputs }, (_, c) => f[c]).reduce((a, b) => a + b, 0)
+  const differ = Array.from(f).some((value, i) => Math.abs(value - f[i % outputs]) > TOLERANCE * Math.abs(sum))
+  return differ && sum > TOLERANCE && Math.abs(sum - 1) > TOLERANCE ? sum : 1
+}
+
+function areProbabilities(f: ArrayLike<number>, outputs: number, whole: number): boolean {
+  const tolerance = TOLERANCE * whole
   for (let from = 0; from < f.length; from += outputs) {
     let sum = 0
     for (let c = from; c < from + outputs; c++) {
-      if (!(f[c] >= -TOLERANCE && f[c] <= 1 + TOLERANCE)) return false
+      if (!(f[c] >= -tolerance && f[c] <= whole + tolerance)) return false
       sum += f[c]
     }
-    if (Math.abs(sum - 1) > TOLERANCE) return false
+    if (Math.abs(sum - whole) > tolerance) return false
   }
   return true
 }

@@ -114,7 +114,9 @@ export function logitsOf(graph: Graph, output: string, likelihood: Likelihood | 
   }
   if (likelihood === undefined) return { graph: sorted, output }
   const independent = likelihood !== 'classification'
-  return (independent || outputs > 1) && isProbability(sorted, types, output)
+  const { low, high } = valueRange(sorted, types, output)
+  if (independent && high <= 0 && low < high) return logitOfLogarithm(sorted, output)
+  return (independent || outputs > 1) && low >= -ROUNDING && high <= 1 + ROUNDING
     ? logarithmOf(sorted, output, independent, 'lies between 0 and 1 whatever the input, so that it is taken for')
     : { graph: sorted, output }
 }
@@ -159,11 +161,6 @@ function meansNote(link: LinkFunction | undefined): { note?: string } {
 /** Means of members whose weights are rounded sum to a little more than 1. */
 const ROUNDING = 1e-5
 
-function isProbability(graph: Graph, types: ReadonlyMap<string, InferredValue>, output: string): boolean {
-  const { low, high } = valueRange(graph, types, output)
-  return low >= -ROUNDING && high <= 1 + ROUNDING
-}
-
 /** Below these, probabilities count as these: the logarithm and its derivative stay finite. */
 const LEAST = { float32: 1e-30, float64: 1e-300 } as const
 
@@ -182,6 +179,17 @@ export function logarithmOf(graph: Graph, output: string, independent: boolean, 
   const note = `The network's output '${output}' ${why} ${
     independent ? 'the probability of each label; its logit' : 'probabilities of the classes; their logarithm'
   } is used as its output.`
+  return { graph: logits, output, note }
+}
+
+/** The network whose output is the logit of what it was the logarithm of: log p - log(1 - p). */
+function logitOfLogarithm(graph: Graph, output: string): StrippedNetwork {
+  const logits = withOutput(graph, output, 'logarithm', (builder, logarithm, least) => {
+    const other = builder.node('Sub', [builder.scalar(1), builder.node('Exp', [logarithm])])
+    return builder.node('Sub', [logarithm, logOf(builder, other, least)])
+  })
+  const note = `The network's output '${output}' is never positive whatever the input, so that it is taken for the ` +
+    'logarithm of the probability of each label; its logit is used as its output.'
   return { graph: logits, output, note }
 }
 

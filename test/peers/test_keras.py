@@ -61,7 +61,8 @@ POINTWISE = {
     "Activation": [dict(activation=name) for name in (
         "relu", "relu6", "leaky_relu", "elu", "celu", "selu", "gelu", "sigmoid", "tanh", "softplus", "softsign", "silu",
         "mish", "exponential", "hard_sigmoid", "hard_silu", "softmax", "log_softmax", "hard_tanh", "hard_shrink",
-        "soft_shrink", "tanh_shrink", "log_sigmoid", "sparse_sigmoid", "squareplus", "glu", "linear")],
+        "soft_shrink", "tanh_shrink", "log_sigmoid", "sparse_sigmoid", "squareplus", "sparse_plus",
+        "sparsemax", "glu", "linear")],
     "ReLU": [dict(), dict(max_value=0.5), dict(negative_slope=0.2, threshold=0.1)],
     "LeakyReLU": [dict(), dict(negative_slope=0.1)],
     "ELU": [dict(), dict(alpha=0.5)],

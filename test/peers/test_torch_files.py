@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from architectures import ARCHITECTURES, Architecture, example_inputs, export, t
 from polylaplace import Laplace
 from torch import nn
 from torch.func import functional_call, jacrev
+from torch.nn.utils import spectral_norm, weight_norm
 
 #: Numbers of the module that its file does not have: rows of tables that a file of a fixed length does not pick.
 UNUSED = {"BERT": 4 * 8 + 8}
@@ -107,6 +110,69 @@ def test_what_an_exporter_has_folded_is_said(exporter: str, folds: bool, tmp_pat
     said = [note for note in la.summary["notes"] if "has worked other tensors" in note]
     assert len(said) == folds
     assert la.n_params == sum(each.numel() for each in module.parameters()) - 6 * folds
+
+
+class Made(nn.Module):
+    """A layer whose weight is made of parameters."""
+
+    def __init__(self, make: Callable[[nn.Parameter], torch.Tensor]) -> None:
+        super().__init__()
+        self.w, self.head, self.make = nn.Parameter(torch.randn(4, 4)), nn.Linear(4, 3), make
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.tanh(x @ self.make(self.w)))
+
+
+class Twice(nn.Module):
+    """A matrix and its transpose, a code book that is subtracted and multiplied, or a temperature."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind, self.body, self.book = kind, nn.Linear(4, 3), nn.Parameter(torch.randn(3, 3))
+        self.scale = nn.Parameter(torch.tensor(1.5))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.tanh(self.body(x))
+        match self.kind:
+            case "transposed":
+                return torch.tanh(h @ self.book) @ self.book.T * self.scale
+            case "subtracted":
+                return torch.softmax(((h[:, None] - self.book) ** 2).sum(-1), -1) @ self.book * self.scale
+            case "divided":
+                return h @ self.book / self.scale
+            case _:
+                return h @ self.book * self.scale.exp()
+
+
+SPECTRAL = lambda: nn.Sequential(spectral_norm(nn.Linear(4, 5)), nn.Tanh(), nn.Linear(5, 3))  # noqa: E731
+WEIGHT_NORM = lambda: nn.Sequential(weight_norm(nn.Linear(4, 5)), nn.Tanh(), nn.Linear(5, 3))  # noqa: E731
+#: A module, how many numbers its file by each exporter has fewer than the module, and the words that tell of them.
+MADE: dict[str, tuple[Callable[[], nn.Module], dict[str, int], str]] = {
+    "triangles": (lambda: Made(lambda w: w.triu() + w.triu(1).T), {}, ""),
+    "positive": (lambda: Made(lambda w: w.exp()), {}, ""),
+    "rows of probabilities": (lambda: Made(lambda w: w.softmax(-1)), {}, ""),
+    "product": (lambda: Made(lambda w: w[:, :2] @ w[:, 2:].T), {}, "made of other tensors"),
+    "spectral norm": (SPECTRAL, {}, "made of other tensors"),
+    "weight norm": (WEIGHT_NORM, {"new": 5}, "made of other tensors"),
+    "transposed": (lambda: Twice("transposed"), {"old": 1}, "single numbers.*'scale'"),
+    "subtracted": (lambda: Twice("subtracted"), {"old": 1}, "single numbers.*'scale'"),
+    "divided": (lambda: Twice("divided"), {"old": 1}, "single numbers.*'scale'"),
+    "exponential": (lambda: Twice("exponential"), {"new": 1, "old": 1}, "single numbers.*'(scale|exp)'"),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("exporter", ["new", "old"])
+@pytest.mark.parametrize("name", MADE)
+def test_weights_that_are_made_of_parameters(name: str, exporter: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    make, fewer, words = MADE[name]
+    module, path = make().eval(), str(tmp_path / "network.onnx")
+    torch.onnx.export(module, (torch.randn(2, 4),), path, dynamo=exporter == "new")
+    la = Laplace(path, "classification", "all", "diag").fit(torch.randn(9, 4).numpy(), np.arange(9) % 3)
+    assert la.n_params == sum(each.numel() for each in module.parameters()) - fewer.get(exporter, 0)
+    if exporter in fewer:
+        assert re.search(words, " ".join(la.summary["notes"]))
 
 
 class Centred(nn.Module):

@@ -38,7 +38,7 @@ const mixed = (b: GraphBuilder, z: string): string => {
 t.test('the same curvature and the same probabilities as from logits', async t => {
   const plain = await fitted(network(logits), 'classification')
   const ends = { clamped: (b: GraphBuilder, z: string) => b.node('Clip', [b.node('Softmax', [z]), b.scalar(1e-9)]),
-    mixed }
+    mixed, percent: (b: GraphBuilder, z: string) => b.node('Mul', [b.node('Softmax', [z]), b.scalar(100)]) }
   for (const [name, end] of Object.entries(ends)) {
     const own = await fitted(network(end), 'classification')
     t.ok(relativeDifference(own.H, plain.H) < 1e-9, `${name}: H`)
@@ -57,6 +57,25 @@ t.test('the logit of one probability', async t => {
   )
   t.ok(relativeDifference(spelled.H, plain.H) < 1e-9)
   t.ok(relativeDifference(spelled.probabilities, plain.probabilities) < 1e-9)
+})
+
+t.test('the logarithm of one probability', async t => {
+  const plain = await fitted(network(logits, 1), 'binary')
+  const logarithm = await fitted(
+    network((b, z) => b.node('Neg', [b.node('Softplus', [b.node('Neg', [z])])]), 1),
+    'binary',
+  )
+  t.ok(relativeDifference(logarithm.H, plain.H) < 1e-9)
+  t.ok(relativeDifference(logarithm.probabilities, plain.probabilities) < 1e-9)
+  t.match(logarithm.posterior.notes.join(), /never positive.*logarithm of the probability/)
+})
+
+t.test('equal outputs for every row are no probabilities, whatever their sum', async t => {
+  const flat = await fitted(
+    network((b, z) => b.node('Add', [b.node('Mul', [z, b.scalar(0)]), b.constant(float64([2], [3, 1]))])),
+    'classification',
+  )
+  t.ok(Math.abs(flat.probabilities[0] - 1 / (1 + Math.exp(-2))) < 1e-12)
 })
 
 t.test('partial fits of what only the rows show', async t => {

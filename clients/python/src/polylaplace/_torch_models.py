@@ -159,4 +159,5 @@ def _collect(module: Any, prefix: str, layers: list[dict[str, Any]]) -> bool:
 def _has_more_than_layers(module: Any) -> bool:
     """Whether a layer has a setting that the architecture file has no word for."""
     padding_mode = getattr(module, "padding_mode", "zeros") != "zeros"
-    return padding_mode or getattr(module, "divisor_override", None) is not None
+    takes_examples = getattr(module, "start_dim", 1) == 0
+    return padding_mode or takes_examples or getattr(module, "divisor_override", None) is not None
