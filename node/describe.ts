@@ -34,10 +34,15 @@ export function trainingText({ network, posterior, leaveOneOutNll }: TrainingSum
 
 function scoresText(scores: TrainingScores): string {
   const nll = `NLL ${scores.nll.toPrecision(3)}`
-  return 'accuracy' in scores
-    ? `${(100 * scores.accuracy).toFixed(1)} % right, ${nll}`
-    : `error (RMSE) ${scores.rmse.toPrecision(3)}, ${nll}`
+  if ('accuracy' in scores) return `${(100 * scores.accuracy).toFixed(1)} % right, ${nll}`
+  const { rmse, rmseByOutput: own = [] } = scores
+  const few = own.slice(0, MOST_OUTPUTS).map(value => value.toPrecision(3)).join(', ')
+  const each = own.length === 0 ? '' : ` (of each output ${few}${own.length > MOST_OUTPUTS ? ', ...' : ''})`
+  return `error (RMSE) ${rmse.toPrecision(3)}${each}, ${nll}`
 }
+
+/** Outputs whose errors are printed. */
+const MOST_OUTPUTS = 10
 
 /** A note as it is printed: warnings say themselves what they are. */
 export function noteText(note: string): string {

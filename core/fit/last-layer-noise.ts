@@ -103,7 +103,7 @@ export function regressionAnswer(state: PosteriorState, data: LinearData, gaussi
       return Math.abs(residuals[i]) / Math.sqrt(covariance[i * outputs + c] + value * value)
     }).sort()
   )
-  return { ...withScores(noisy, targetScores(mean, variance, labels)), tuned: 'auto', choice,
+  return { ...withScores(noisy, targetScores(mean, variance, labels, outputs)), tuned: 'auto', choice,
     notes: raised ? withoutFloorNotes(noisy.notes) : noisy.notes,
     trainingVariances: sortedMeanVariances(covariance, examples, outputs, sigma.map(value => value * value)),
     leftOut: { kind: 'residuals', scores: noise === undefined ? scores : scores.map(inUnitsOfExcess) } }

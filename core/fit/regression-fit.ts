@@ -139,7 +139,7 @@ function regressionScores({ labels, f, outputs }: LinearProblem, models: readonl
     const { variance: own, sigma } = models[i % outputs]
     return own[Math.floor(i / outputs)] + sigma * sigma
   })
-  return targetScores(mean, variance, labels)
+  return targetScores(mean, variance, labels, outputs)
 }
 
 /** Prior, noise and mean by held-out rows, in what was not given. */

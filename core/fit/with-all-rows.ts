@@ -64,7 +64,7 @@ export function withRegressionOnAllRows(fit: LinearFit, problem: LinearProblem,
   return {
     ...fit,
     curvature: { ...fit.curvature, models },
-    training: { ...fit.training, posterior: targetScores(mean, total, labels) },
+    training: { ...fit.training, posterior: targetScores(mean, total, labels, outputs) },
     effectiveParameters: models.reduce((sum, { effectiveParameters }) => sum + effectiveParameters, 0),
     trainingVariances: means.sort(),
     allRows: true,

@@ -20,7 +20,8 @@ import { numberScores } from './number-scores.js'
 import { type OutlierScores, outlierScores } from './outlier-scores.js'
 import { pitHistogram } from './pit.js'
 import { rmse } from './rmse.js'
-import { checkScored, scoredNumbers, type ScoredPrediction, scoredProbabilities } from './scored-prediction.js'
+import { checkScored, type ScoredNumbers, scoredNumbers, type ScoredPrediction,
+  scoredProbabilities } from './scored-prediction.js'
 import { sharpness } from './sharpness.js'
 import { smoothCalibrationError } from './smooth-ece.js'
 
@@ -76,9 +77,9 @@ export interface BernoulliReport extends ProbabilityReport {
   readonly likelihood: 'binary' | 'multilabel'
 }
 
-/** Scores of predictions of numbers, over all entries of N x K. */
-export interface RegressionReport extends CommonReport {
-  readonly likelihood: NumberLikelihood
+/** Scores of predictions of numbers, over all their entries. */
+export interface NumberReport {
+  readonly nll: number
   readonly crps: number
   readonly rmse: number
   /** Mean predictive standard deviation. */
@@ -89,6 +90,13 @@ export interface RegressionReport extends CommonReport {
   readonly pit: { readonly histogram: readonly number[], readonly kolmogorov: number }
   /** Of counts: mean of 2 [y log(y / E[y]) - (y - E[y])]. */
   readonly deviance?: number
+}
+
+/** Scores of predictions of numbers, N x K together: of outputs on several scales the largest decides them. */
+export interface RegressionReport extends CommonReport, NumberReport {
+  readonly likelihood: NumberLikelihood
+  /** Of several outputs, each alone, in its own units. */
+  readonly byOutput?: readonly NumberReport[]
   /** Mean over points, the outputs of a point together; where covariances are known. */
   readonly nllJointOutputs?: number
 }
@@ -154,10 +162,21 @@ function regressionScores(likelihood: NumberLikelihood, y: Tensor, prediction: S
   const { mean, variance, covariance, labels, outputs } = scored
   checkFinite(float64([mean.length], mean), 'mean', outputs)
   checkFinite(float64([variance.length], variance), 'variance', outputs)
+  return {
+    points: mean.length / outputs,
+    ...numberReport(scored),
+    ...(outputs === 1
+      ? {}
+      : { byOutput: Array.from({ length: outputs }, (_, c) => numberReport(outputOf(scored, c))) }),
+    ...(covariance === undefined ? {} : { nllJointOutputs: jointGaussianNll(mean, covariance, labels, outputs) }),
+  }
+}
+
+function numberReport(scored: ScoredNumbers): NumberReport {
+  const { mean, variance, labels } = scored
   const { nll, crps, deviance, interval, pit } = numberScores(scored)
   const transform = pit()
   return {
-    points: mean.length / outputs,
     nll: nll(),
     crps: crps(),
     rmse: rmse(mean, labels),
@@ -165,6 +184,13 @@ function regressionScores(likelihood: NumberLikelihood, y: Tensor, prediction: S
     sharpness: sharpness(variance),
     intervals: REPORT_LEVELS.map(level => ({ level, ...interval(level) })),
     pit: { histogram: pitHistogram(transform), kolmogorov: kolmogorovDistance(transform) },
-    ...(covariance === undefined ? {} : { nllJointOutputs: jointGaussianNll(mean, covariance, labels, outputs) }),
   }
+}
+
+/** One output alone. */
+function outputOf({ mean, variance, logRates, labels, outputs }: ScoredNumbers, c: number): ScoredNumbers {
+  const own = (values: Float64Array): Float64Array => values.filter((_, i) => i % outputs === c)
+  return { mean: own(mean), variance: own(variance), labels: own(labels), outputs: 1, ...(logRates === undefined
+    ? {}
+    : { logRates: { mean: own(logRates.mean), variance: own(logRates.variance) } }) }
 }

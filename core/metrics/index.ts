@@ -15,7 +15,7 @@ import { sharpness } from './sharpness.js'
 
 export { auroc } from './auroc.js'
 export { type BernoulliReport, type CalibrationReport, calibrationReport, type ClassificationReport, isNumberReport,
-  type RegressionReport, type ReportOptions } from './calibration-report.js'
+  type NumberReport, type RegressionReport, type ReportOptions } from './calibration-report.js'
 export { type CalibrationBin, calibrationBins, ECE_BINS, expectedCalibrationError } from './ece.js'
 export { type OutlierScores, outlierScores } from './outlier-scores.js'
 export type { ScoredPrediction } from './scored-prediction.js'

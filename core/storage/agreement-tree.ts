@@ -49,7 +49,13 @@ function leastOf(fields: Fields): number {
 
 /** The tree of what a fit keeps of its rows. */
 export function trainingToTree({ agreement, posterior }: TrainingRecord): Tree {
-  return { agreement: agreementToTree(agreement), posterior: posterior === undefined ? null : { ...posterior } }
+  return { agreement: agreementToTree(agreement), posterior: posterior === undefined ? null : scoresToTree(posterior) }
+}
+
+function scoresToTree(scores: TrainingScores): Tree {
+  if ('accuracy' in scores) return { ...scores }
+  const { rmseByOutput, ...all } = scores
+  return { ...all, ...(rmseByOutput === undefined ? {} : { rmseByOutput: Float64Array.from(rmseByOutput) }) }
 }
 
 /** What a fit kept of its rows; undefined where it kept nothing. @throws UntrustedInputError when it is not that */
@@ -68,5 +74,6 @@ function scoresFrom(fields: Fields): TrainingScores {
   const nll = numberField(fields, 'nll')
   return exact(fields, 'posterior', 'accuracy' in fields
     ? { nll, accuracy: numberField(fields, 'accuracy') }
-    : { nll, rmse: numberField(fields, 'rmse') })
+    : { nll, rmse: numberField(fields, 'rmse'),
+      ...('rmseByOutput' in fields ? { rmseByOutput: Array.from(arrayField(fields, 'rmseByOutput')) } : {}) })
 }

@@ -19,8 +19,10 @@ export interface ClassScores {
 export interface TargetScores {
   /** Mean negative log-likelihood of a target, noise included. */
   readonly nll: number
-  /** Root mean squared error, over rows and outputs. */
+  /** Root mean squared error, over rows and outputs: of outputs on several scales the largest decides it. */
   readonly rmse: number
+  /** Of several outputs, each alone. */
+  readonly rmseByOutput?: readonly number[]
 }
 
 /** Scores on rows of the fit. */
@@ -53,8 +55,15 @@ export function classScores(likelihood: LikelihoodModel, p: Float64Array, labels
 }
 
 /** Scores of Gaussian predictions: means and variances with noise, N x C. */
-export function targetScores(mean: Float64Array, variance: Float64Array, labels: Float64Array): TargetScores {
-  return { nll: gaussianNll(mean, variance, labels), rmse: rmse(mean, labels) }
+export function targetScores(mean: Float64Array, variance: Float64Array, labels: Float64Array,
+  outputs: number): TargetScores {
+  const own = (values: Float64Array, c: number): Float64Array => values.filter((_, i) => i % outputs === c)
+  return { nll: gaussianNll(mean, variance, labels), rmse: rmse(mean, labels),
+    ...byOutput(Array.from({ length: outputs }, (_, c) => rmse(own(mean, c), own(labels, c)))) }
+}
+
+function byOutput(errors: readonly number[]): Pick<TargetScores, 'rmseByOutput'> {
+  return errors.length === 1 ? {} : { rmseByOutput: errors }
 }
 
 /**
@@ -80,7 +89,8 @@ export function networkScores(agreement: Agreement, loss: number, noise: Float64
       const nll = likelihood?.observation !== undefined
         ? (loss - likelihood.logNormaliser(1, examples, noise.length)) / (examples * outputs)
         : residuals.reduce((sum, value, c) => sum + negativeLogNormal(value / examples, noise[c] ** 2), 0) / outputs
-      return { nll, rmse: Math.sqrt(squares / (examples * outputs)) }
+      return { nll, rmse: Math.sqrt(squares / (examples * outputs)),
+        ...byOutput(Array.from(residuals, square => Math.sqrt(square / examples))) }
     }
   }
 }

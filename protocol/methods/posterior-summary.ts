@@ -4,7 +4,7 @@ import type { CalibrationSummary } from '../../core/conformal/calibration.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import type { Tensor } from '../../core/tensor/tensor.js'
 import { type Choice, plainScores } from '../../core/tuning/choice.js'
-import type { TrainingSummary } from '../../core/tuning/training-scores.js'
+import type { TrainingScores, TrainingSummary } from '../../core/tuning/training-scores.js'
 import { doublesToWire, tensorToWire } from '../frames/arrays.js'
 import type { WireMap } from '../frames/encode.js'
 import { MAX_ITEMS } from '../frames/limits.js'
@@ -94,8 +94,14 @@ export function choiceToWire(choice: Choice | undefined): WireMap | null {
 function trainingToWire(training: TrainingSummary | undefined): WireMap | null {
   if (training === undefined) return null
   const { rows, network, posterior, leaveOneOutNll } = training
-  return { rows, network: { ...network }, posterior: posterior === undefined ? null : { ...posterior },
+  return { rows, network: scoresToWire(network), posterior: posterior === undefined ? null : scoresToWire(posterior),
     leaveOneOutNll: leaveOneOutNll ?? null }
+}
+
+function scoresToWire(scores: TrainingScores): WireMap {
+  if ('accuracy' in scores) return { ...scores }
+  const { rmseByOutput, ...all } = scores
+  return { ...all, ...(rmseByOutput === undefined ? {} : { rmseByOutput: [...rmseByOutput] }) }
 }
 
 /** Prior precisions, or means, always as an array. */

@@ -221,6 +221,27 @@ def test_compare_of_a_regression() -> None:
     assert "temperature" not in str(report)
 
 
+def test_outputs_on_other_scales_are_scored_alone() -> None:
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(80, 3))
+    weights = {"0.weight": rng.normal(size=(6, 3)), "0.bias": rng.normal(size=6)}
+    weights |= {"2.weight": rng.normal(size=(2, 6)) * [[1.0], [1000.0]], "2.bias": np.zeros(2)}
+    hidden = np.tanh(x @ weights["0.weight"].T + weights["0.bias"])
+    y = hidden @ weights["2.weight"].T + rng.normal(size=(80, 2)) * [0.3, 300.0]
+    layers = [{"type": "Linear", "name": "0"}, {"type": "Tanh"}, {"type": "Linear", "name": "2"}]
+    model = LaplaceRegressor(weights, architecture=layers).fit(x[:60], y[:60])
+    report = model.compare(x[60:], y[60:])
+    mean, std = model.predict(x[60:], return_std=True)
+    for c, own in enumerate(report.posterior["by_output"]):
+        z = (y[60:, c] - mean[:, c]) / std[:, c]
+        assert own["nll"] == pytest.approx((0.5 * z**2 + np.log(std[:, c] * np.sqrt(2 * np.pi))).mean(), rel=1e-6)
+        assert own["rmse"] == pytest.approx(np.sqrt(((y[60:, c] - mean[:, c]) ** 2).mean()), rel=1e-6)
+        assert f"output {c}: RMSE" in str(report)
+    training = model.summary_["training"]["network"]["rmseByOutput"]
+    np.testing.assert_allclose(training[0] * 1000, training[1], rtol=1.0)
+    assert "RMSE of each output" in model.summary()
+
+
 def told(data: Any, others: Any) -> dict[str, float]:
     """AUROC by all pairs, and the share of others under the least threshold that 95 % of the data pass."""
     data, others = np.asarray(data), np.asarray(others)

@@ -18,11 +18,15 @@ score_table <- function(scores) {
 }
 
 #' Scores on the training rows: list(rows, network, posterior, leave_one_out_nll), each of network and posterior a named
-#' vector.
+#' vector; of several outputs of numbers `rmse_1`, `rmse_2`, ... are the errors of each alone.
 #' @noRd
 training_of <- function(training) {
   if (is.null(training)) return(NULL)
-  for (who in c("network", "posterior")) training[who] <- list(unlist(training[[who]]))
+  for (who in c("network", "posterior")) {
+    scores <- unlist(training[[who]])
+    if (!is.null(scores)) names(scores) <- sub("^rmseByOutput", "rmse_", names(scores))
+    training[who] <- list(scores)
+  }
   snake_names(training)
 }
 

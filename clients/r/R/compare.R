@@ -15,7 +15,9 @@
 #'   `class_wise_ece`, `smooth_ece`, `aurc` (area under the risk-coverage curve), `coverage_at_risk_1` and
 #'   `coverage_at_risk_5` (share of rows that can be answered with at most 1 and 5 % errors). For numbers: `points`,
 #'   `nll`, `crps`, `rmse`, `deviance` (of counts), `sharpness`, `coverage_50` and `width_50` to `coverage_95` and
-#'   `width_95` (share of the truth in central intervals, and their width), `pit_kolmogorov`.
+#'   `width_95` (share of the truth in central intervals, and their width), `pit_kolmogorov`. Of several outputs these
+#'   are over all of them, so that the one on the largest scale decides them; the attribute `by_output` is a data frame
+#'   with the same columns for each output alone, in its own units, after `of` (whose scores) and `output`.
 #'
 #'   The temperature is that of the fit's held-out rows (`validation`) where it had any; otherwise each tenth of
 #'   the given rows is scored with the temperature of the others. Attributes: `rows`, `temperature` (of all rows),
@@ -46,8 +48,19 @@ compare.laplace <- function(object, x, y, outliers = NULL, ...) {
   structure(
     table, class = c("laplace_comparison", "data.frame"), rows = answer$rows, temperature = answer$temperatureValue,
     temperature_from = answer$temperatureFrom, temperature_note = answer$temperatureNote, reports = reports,
-    outliers = outlier_table(answer$outliers)
+    outliers = outlier_table(answer$outliers), by_output = output_table(reports)
   )
+}
+
+#' Scores of each of several outputs of numbers, a row each; NULL for one output, and for classes.
+#' @noRd
+output_table <- function(reports) {
+  rows <- lapply(names(reports), function(of) {
+    own <- reports[[of]]$byOutput
+    if (is.null(own)) return(NULL)
+    data.frame(of = of, output = seq_along(own), do.call(rbind, lapply(own, report_row)))
+  })
+  do.call(rbind, rows)
 }
 
 #' Rows with responses, and rows that are no data, as the server takes them.
@@ -113,6 +126,12 @@ print.laplace_comparison <- function(x, digits = max(3, getOption("digits") - 3)
     }
     note <- sprintf("Temperature %s, fitted to %s.", format(attr(x, "temperature"), digits = digits), source)
     writeLines(wrapped("", paste(c(note, attr(x, "temperature_note")), collapse = " ")))
+  }
+  outputs <- attr(x, "by_output")
+  if (!is.null(outputs)) {
+    cat("Each output alone:\n")
+    shown <- c("of", "output", intersect(c("nll", "crps", "rmse", "deviance", "coverage_90", "width_90"), names(outputs)))
+    print(format(outputs[shown], digits = digits), row.names = FALSE)
   }
   told <- attr(x, "outliers")
   if (!is.null(told)) {

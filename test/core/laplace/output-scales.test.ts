@@ -73,6 +73,13 @@ for (const options of KINDS) {
     const loaded = loadPosterior(other.save())
     t.same((await loaded.predict(xNew)).predictiveVariance!.data, z.predictiveVariance!.data, 'saved')
     t.same(loaded.sigmaNoise, sigma)
+    t.same(loaded.training, other.training)
+    for (const who of ['network', 'posterior'] as const) {
+      const [before, after] = [one, other].map(({ training }) => training?.[who])
+      if (before === undefined || after === undefined || 'accuracy' in before || 'accuracy' in after) continue
+      const ratios = after.rmseByOutput!.map((error, c) => error / before.rmseByOutput![c])
+      t.ok(ratios[0] > 0.7 && ratios[0] < 1.4 && ratios[1] > 0.7 * SCALE && ratios[1] < 1.4 * SCALE, `${who} ${ratios}`)
+    }
     const [rows, y] = [(await other.forward(x)).data, problem(SCALE).y.data]
     const log = Array.from(y, (value, i) => {
       const s = sigma[i % 2]

@@ -87,3 +87,25 @@ t.test('a report refuses what it cannot score', async t => {
   t.throws(() => calibrationReport('regression', y, { mean }, { sigmaNoise: [1, 2] }), { code: 'SHAPE_MISMATCH' })
   t.throws(() => calibrationReport('regression', y, { mean }, { sigmaNoise: [0] }), { code: 'BAD_OPTION' })
 })
+
+t.test('several outputs: each alone as if it were the only one', async t => {
+  const { mean, variance, y } = reference.regression
+  const noises = [0.7, 0.2]
+  const scaled = (rows: readonly (readonly number[])[], power: number): number[][] =>
+    rows.map(row => row.map((value, c) => value * 1000 ** (c * power)))
+  const { byOutput, rmse } = calibrationReport('regression', matrix(scaled(y, 1)), { mean: matrix(scaled(mean, 1)),
+    variance: matrix(scaled(variance, 2)) }, { sigmaNoise: [noises[0], 1000 * noises[1]] })
+  noises.forEach((sigmaNoise, c) => {
+    const column = (rows: readonly (readonly number[])[]): number[][] => rows.map(row => [row[c]])
+    const own = calibrationReport('regression', matrix(column(y)), { mean: matrix(column(mean)),
+      variance: matrix(column(variance)) }, { sigmaNoise })
+    const unit = 1000 ** c
+    t.equal(own.byOutput, undefined)
+    t.ok(agrees(byOutput![c].nll, own.nll + Math.log(unit), 1e-9), `output ${c}`)
+    for (const name of ['crps', 'rmse', 'sharpness'] as const) {
+      t.ok(agrees(byOutput![c][name] / unit, own[name], 1e-9), `output ${c}: ${name}`)
+    }
+    t.same(byOutput![c].intervals.map(({ coverage }) => coverage), own.intervals.map(({ coverage }) => coverage))
+  })
+  t.ok(rmse > 100 * byOutput![0].rmse, 'the score over all is that of the largest')
+})

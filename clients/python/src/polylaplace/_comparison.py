@@ -27,6 +27,9 @@ _SCORES = {
     "deviance": "deviance",
     "sharpness": "mean standard deviation",
 }
+#: Outputs that the table has lines for, and the level of their intervals; `to_dict` has all.
+_MOST_OUTPUTS = 10
+_OUTPUT_LEVEL = 0.9
 #: Whose doubt tells rows that are no data, in the words of the table.
 _DOUBTS = {
     "network": "confidence of the network",
@@ -43,7 +46,8 @@ class Comparison:
     Attributes:
         rows: how many rows were scored.
         network, temperature, posterior: scores by name, as `to_dict` has them; `temperature` is None for numbers
-            and for few rows.
+            and for few rows. Of several outputs of numbers `by_output` is a list with the scores of each alone, in its
+            own units: where their scales differ, the largest decides the scores over all.
         temperature_from: 'validation' (the held-out rows of the fit), or 'cross-validation': then each tenth of these
             rows is scored with the temperature of the others, so that no row is scored by what it was fitted to.
         temperature_value: the temperature itself, in the second case that of all rows.
@@ -149,6 +153,9 @@ def _flat(scores: Mapping[str, Any]) -> dict[str, float]:
     for entry in scores.get("intervals") or ():
         cells[f"coverage of {_percent(entry['level'])} intervals"] = float(entry["coverage"])
         cells[f"width of {_percent(entry['level'])} intervals"] = float(entry["width"])
+    for output, own in enumerate((scores.get("by_output") or ())[:_MOST_OUTPUTS]):
+        shown = {**own, "intervals": [entry for entry in own["intervals"] if entry["level"] == _OUTPUT_LEVEL]}
+        cells |= {f"output {output}: {label}": value for label, value in _flat(shown).items()}
     return cells
 
 

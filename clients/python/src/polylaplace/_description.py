@@ -79,9 +79,9 @@ def _training(training: Mapping[str, Any] | None) -> list[str]:
 
 def _scores(scores: Mapping[str, Any]) -> str:
     names = {"nll": "NLL", "rmse": "RMSE"}
-    return ", ".join(
-        f"{names.get(key, key)} {value:.4g}" for key, value in scores.items() if isinstance(value, (int, float))
-    )
+    words = [f"{names.get(key, key)} {value:.4g}" for key, value in scores.items() if isinstance(value, (int, float))]
+    own = scores.get("rmseByOutput")
+    return ", ".join(words if own is None else [*words, f"RMSE of each output {_numbers(own)}"])
 
 
 def _numbers(value: Any) -> str:
