@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -137,6 +138,7 @@ class Definition:
         self.case, self.model, self.index = case, case.model, case.index
         self.w = torch.ones(case.n) if case.weights is None else torch.tensor(case.weights)
         self.noise = self.noise_covariance()
+        self.one_sigma = np.ndim(case.options.get("sigma_noise", 1.0)) == 0
         self.smoothing = case.options.get("label_smoothing", 0.0)
         self.T = case.options["temperature"]
         rows = range(case.n)
@@ -175,7 +177,8 @@ class Definition:
         """What stands between the Jacobians: Lambda, or the product of the slopes."""
         if self.case.curvature == "empirical_fisher":
             slope = jacrev(self.loss)(f, y)
-            return torch.outer(slope, slope)
+            # One sigma is no part of the loss whose gradients are squared: H is over sigma^2, as laplace-torch has it.
+            return torch.outer(slope, slope) * (self.noise[0, 0] if self.one_sigma else 1)
         if self.case.likelihood == "heteroscedastic":
             s = f.chunk(2)[1]
             return torch.cat([torch.exp(-s), torch.full_like(s, 0.5)]).diag()
@@ -269,9 +272,27 @@ class Definition:
         scatter = (self.prior() * (self.case.theta[self.index] - mean).square()).sum()
         return self.log_likelihood() - (torch.logdet(self.P) - self.prior().log().sum() + scatter) / 2
 
-    def functional_variance(self, X: Tensor) -> Tensor:
-        J = torch.stack([jacrev(self.outputs)(self.case.theta, x) for x in X])[..., self.index]
+    def functional_variance(self, X: Tensor, joint: bool = False) -> Tensor:
+        J = torch.stack([self.jacobian(x) for x in X])
+        if joint:
+            return J.flatten(0, 1) @ self.covariance @ J.flatten(0, 1).T
         return torch.einsum("ncp,pq,ndq->ncd", J, self.covariance, J)
+
+    def jacobian(self, x: Tensor) -> Tensor:
+        return jacrev(self.outputs)(self.case.theta, x)[:, self.index]
+
+    def variances(self, x: Tensor) -> Tensor:
+        J = self.jacobian(x)
+        return torch.einsum("cp,pq,cq->c", J, self.covariance, J)
+
+    def probit(self, x: Tensor) -> Tensor:
+        scaled = self.outputs(self.case.theta, x) / (1 + math.pi / 8 * self.variances(x)).sqrt()
+        return scaled.softmax(0) if self.case.likelihood == "classification" else scaled.sigmoid()
+
+    def log_density(self, theta: Tensor) -> Tensor:
+        distance = theta - self.case.theta[self.index]
+        constant = len(theta) * math.log(2 * math.pi)
+        return (torch.logdet(self.P) - distance @ self.P @ distance - constant) / 2
 
 
 @pytest.fixture(autouse=True)
@@ -288,7 +309,7 @@ def close(actual: Any, expected: Tensor) -> None:
     assert np.abs(actual - expected).max() <= 1e-8 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("seed", range(48))
+@pytest.mark.parametrize("seed", range(64))
 def test_quantities_are_those_of_the_definitions(seed: int) -> None:
     case = Case(seed)
     expected = Definition(case)
@@ -302,10 +323,19 @@ def test_quantities_are_those_of_the_definitions(seed: int) -> None:
     close(own.log_marginal_likelihood(), expected.evidence())
     close(own.posterior_variance, expected.covariance.diagonal())
     close(own.posterior_covariance, expected.covariance)
-    variance = expected.functional_variance(case.X_new)
-    close(own.functional_variance(case.X_new.numpy()), variance)
+    X, rows = case.X_new, case.X_new.numpy()
+    close(own.functional_variance(rows), expected.functional_variance(X))
+    close(own.functional_variance(rows, joint=True), expected.functional_variance(X, joint=True))
+    near = case.theta[case.index] + 0.1 * torch.arange(len(case.index)).cos()
+    close(own.log_prob(near.numpy()), expected.log_density(near))
+    gradients = own.input_gradients(rows)
+    close(gradients["mean"], by_rows(lambda x: expected.outputs(case.theta, x), X))
+    close(gradients["variance"], by_rows(expected.variances, X))
     if case.likelihood in LOGITS:
-        f = torch.stack([expected.outputs(case.theta, x) for x in case.X_new]).detach()
-        scaled = f / (1 + math.pi / 8 * variance.diagonal(dim1=1, dim2=2)).sqrt()
-        p = scaled.softmax(1) if case.likelihood == "classification" else scaled.sigmoid()
-        close(own.predict(case.X_new.numpy(), link_approx="probit").probabilities, p)
+        close(own.predict(rows, link_approx="probit").probabilities, torch.stack([expected.probit(x) for x in X]))
+        close(gradients["probabilities"], by_rows(expected.probit, X))
+
+
+def by_rows(function: Callable[[Tensor], Tensor], X: Tensor) -> Tensor:
+    """The derivative of a function of a row at each of the rows."""
+    return torch.stack([jacrev(function)(x) for x in X])
