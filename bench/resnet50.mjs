@@ -1,5 +1,5 @@
 /**
- * @file Processor time and memory of a posterior over all weights of a large convolutional network, and of a prediction.
+ * @file Processor time and memory of all weights of a large convolutional network, and of a prediction of one row.
  *
  *     node bench/resnet50.mjs FILE.onnx [--rows 8] [--engine typescript] [--threads 1]
  *
