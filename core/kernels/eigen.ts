@@ -1,6 +1,7 @@
 /** @file Symmetric eigen-decomposition, in the memory of the WebAssembly kernels. */
 import { NumericalError } from '../errors/errors.js'
 import { copyBlock } from './copy-block.js'
+import { pause, pauseInLoop } from './interruption.js'
 import { type KernelExports, kernelView, withKernelMemory } from './kernel-module.js'
 import { type Eigen, symmetricEigen as plainEigen } from './plain-eigen.js'
 
@@ -34,6 +35,7 @@ export function symmetricEigen(n: number, matrix: Float64Array): Eigen {
 function largestInLower(n: number, matrix: Float64Array): number {
   let largest = 0
   for (let i = 0; i < n; i++) {
+    pauseInLoop(i)
     for (let j = i * n; j <= i * n + i; j++) {
       const size = Math.abs(matrix[j])
       if (!(size <= largest)) largest = size
@@ -50,19 +52,28 @@ function decompose(n: number, matrix: Float64Array): Eigen {
   const found = withEigenMemory(n, stride, matrixBytes, (kernel, at, work) => {
     const values = new Float64Array(n)
     const vectors = new Float64Array(n * n)
-    copyBlock(matrix, 0, n, kernelView(kernel, matrix, at, n * stride), 0, stride, n, n)
+    copyRows(n, matrix, n, kernelView(kernel, matrix, at, n * stride), stride)
     const atValues = at + matrixBytes
     if (kernel.symmetricEigen(n, at, stride, atValues, work) === 0) {
       throw new NumericalError('NO_CONVERGENCE', `The eigen-decomposition of a ${n} x ${n} matrix did not converge.`, {
         size: n,
       })
     }
+    pause(-1)
     // Copies, not views: the next call of any kernel writes over this memory.
     values.set(kernelView(kernel, values, atValues, n))
-    copyBlock(kernelView(kernel, vectors, at, n * stride), 0, stride, vectors, 0, n, n, n)
+    copyRows(n, kernelView(kernel, vectors, at, n * stride), stride, vectors, n)
     return { values, vectors }
   })
   return found ?? plainEigen(n, matrix)
+}
+
+/** Copies an n x n matrix; of a large one the pages alone, written to for the first time, take a tenth of a second. */
+function copyRows(n: number, source: Float64Array, fromStride: number, target: Float64Array, toStride: number): void {
+  for (let i = 0; i < n; i++) {
+    pauseInLoop(n)
+    copyBlock(source, i * fromStride, fromStride, target, i * toStride, toStride, 1, n)
+  }
 }
 
 /** Memory for the matrix, its n eigenvalues (one row) and the workspace, whose size the kernel knows. */
