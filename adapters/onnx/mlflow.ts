@@ -4,34 +4,30 @@
  *
  * https://mlflow.org/docs/latest/ml/model: the file MLmodel, the model, and what its environment needs.
  */
-import type { GraphInput } from '../../core/graph/graph.js'
-import { isBatch } from '../../core/graph/graph.js'
+import { InternalError } from '../../core/errors/errors.js'
+import { type Dim, type Graph, isBatch } from '../../core/graph/graph.js'
 import { LIBRARY_VERSION } from '../../core/options/library-version.js'
+import { inferTypes } from '../../core/passes/infer.js'
+import type { DType } from '../../core/tensor/tensor.js'
 
 /** What the folder says of the model. */
 export interface FolderSubject {
-  readonly inputs: readonly GraphInput[]
-  readonly outputs: readonly string[]
+  readonly graph: Graph
   readonly metadata: Readonly<Record<string, string>>
 }
 
 const REQUIREMENTS = ['mlflow', 'onnx', 'onnxruntime', 'numpy']
 const PYTHON = '3.11'
-const DTYPES = { float32: 'float32', float64: 'float64', int64: 'int64', bool: 'bool' } as const
 
 /** The files of the folder by their path in it, without the model itself, which is `model.onnx`. */
-export function mlflowFiles({ inputs, outputs, metadata }: FolderSubject): Map<string, string> {
-  const signature = JSON.stringify(
-    inputs.map(({ name, dtype, shape }) => ({ name, type: 'tensor',
-      'tensor-spec': { dtype: DTYPES[dtype], shape: shape.map(dim => (isBatch(dim) ? -1 : dim)) } })
-    ),
-  )
-  const results = JSON.stringify(
-    outputs.map(name => ({ name, type: 'tensor',
-      'tensor-spec': { dtype: name === 'sets' ? 'bool' : metadata['polylaplace.precision'] ?? 'float32',
-        shape: [-1] } })
-    ),
-  )
+export function mlflowFiles({ graph, metadata }: FolderSubject): Map<string, string> {
+  const types = inferTypes(graph)
+  const signature = JSON.stringify(graph.inputs.map(specification))
+  const results = JSON.stringify(graph.outputs.map(name => {
+    const type = types.get(name)
+    if (type === undefined) throw new InternalError(`The output '${name}' has no type.`)
+    return specification({ name, ...type })
+  }))
   const model = [
     'artifact_path: model',
     'flavors:',
@@ -70,4 +66,11 @@ export function mlflowFiles({ inputs, outputs, metadata }: FolderSubject): Map<s
         [`python: '${PYTHON}'`, 'build_dependencies:', '- pip', 'dependencies:', '- -r requirements.txt'].join('\n')
       }\n`],
   ])
+}
+
+/** An array of the signature, -1 for the axis of the batch. The names of dtypes are numpy's. */
+function specification(
+  { name, dtype, shape }: { readonly name: string, readonly dtype: DType, readonly shape: readonly Dim[] },
+): object {
+  return { name, type: 'tensor', 'tensor-spec': { dtype, shape: shape.map(dim => (isBatch(dim) ? -1 : dim)) } }
 }

@@ -5,7 +5,12 @@ import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import { type CalibrationReport, isNumberReport } from '../../core/metrics/index.js'
 import { LIBRARY_VERSION } from '../../core/options/library-version.js'
 import { hasNumbers } from '../../core/options/likelihood-kinds.js'
+import type { Subset } from '../../core/options/words.js'
 import { MEANINGS } from './output-meanings.js'
+
+/** The subsets in words. */
+export const SUBSETS: Readonly<Record<Subset, string>> = { all: 'all weights', last_layer: 'the last layer',
+  subnetwork: 'a subnetwork' }
 
 /** What a card is about. */
 export interface CardSubject {
@@ -29,8 +34,7 @@ export function modelCard(subject: CardSubject): string {
   const facts: [string, string][] = [
     ['likelihood', likelihood],
     ...(labels === undefined ? [] : [['classes', labels.join(', ')] as [string, string]]),
-    ['posterior',
-      `${structure} over ${subset === 'all' ? 'all weights' : 'the last layer'} (${parameterCount} weights)`],
+    ['posterior', `${structure} over ${SUBSETS[subset]} (${parameterCount} weights)`],
     ['prior precision', numbers(posterior.priorPrecision)],
     ...(likelihood === 'regression' ? [['noise', numbers(posterior.sigmaNoise)] as [string, string]] : []),
     ['tuned by', posterior.tuned],

@@ -9,7 +9,7 @@ import { LIBRARY_VERSION } from '../../core/options/library-version.js'
 import { hasLogits } from '../../core/options/likelihood-kinds.js'
 import { withDoubleKernels } from './double-kernels.js'
 import { mlflowFiles } from './mlflow.js'
-import { calibrationPicture, modelCard } from './model-card.js'
+import { calibrationPicture, modelCard, SUBSETS } from './model-card.js'
 import { writeOnnx } from './write-onnx.js'
 
 /** The options of `toOnnx`. */
@@ -61,8 +61,9 @@ export function modelFiles(posterior: LaplacePosterior, options: OnnxExportOptio
   if (mlflow) {
     const folder = `${stem}.mlflow`
     files.set(`${folder}/model.onnx`, model)
-    const { graph: { inputs }, outputs } = exported
-    for (const [path, content] of mlflowFiles({ inputs, outputs, metadata })) files.set(`${folder}/${path}`, content)
+    for (const [path, content] of mlflowFiles({ graph: exported.graph, metadata })) {
+      files.set(`${folder}/${path}`, content)
+    }
     files.set(`${folder}/README.md`, text)
     if (comparison !== undefined) files.set(`${folder}/${picture}`, calibrationPicture(comparison))
   }
@@ -85,7 +86,7 @@ function exportModel(posterior: LaplacePosterior,
 /** In a sentence. */
 function describe({ likelihood, structure, subset, examples, digest }: LaplacePosterior): string {
   return `A neural network with its Laplace approximation (likelihood ${likelihood}; ${structure} posterior over ${
-    subset === 'all' ? 'all weights' : 'the last layer'
+    SUBSETS[subset]
   }; ${examples} training rows; network ${digest.slice(0, 12)}).`
 }
 

@@ -50,5 +50,8 @@ def test_mlflow_loads_its_folder(tmp_path: Path) -> None:
     answers = model.predict(x)
     np.testing.assert_allclose(answers["probabilities"], classifier.predict_proba(x), atol=1e-9)
     assert model.metadata.metadata["polylaplace.likelihood"] == "classification"
+    outputs = {own.name: (own.type, own.shape) for own in model.metadata.get_output_schema().inputs}
+    assert outputs["probabilities"] == (np.dtype("float64"), (-1, 3))
+    assert outputs["novelty"] == (np.dtype("float64"), (-1,))
     with pytest.raises(Exception, match="schema"):
         model.predict(x[:, :2])

@@ -20,6 +20,16 @@ t.test('a model, and on request its card, picture and folder', async t => {
     'trees.mlflow/MLmodel', 'trees.mlflow/README.md', 'trees.mlflow/conda.yaml', 'trees.mlflow/model.onnx',
     'trees.mlflow/python_env.yaml', 'trees.mlflow/requirements.txt', 'trees.mlflow/trees.calibration.svg',
     'trees.onnx'])
+  const described = new TextDecoder().decode(
+    (beside['files'] as DecodedMap)['trees.mlflow/MLmodel'] as Uint8Array,
+  )
+  const outputs = /^ {2}outputs: (".*")/m.exec(described)?.[1] ?? ''
+  const specifications: { name: string, 'tensor-spec': unknown }[] = JSON.parse(JSON.parse(outputs))
+  t.match(Object.fromEntries(specifications.map(own => [own.name, own['tensor-spec']])), {
+    mean: { dtype: 'float64', shape: [-1, 4] },
+    probabilities: { dtype: 'float64', shape: [-1, 4] },
+    novelty: { dtype: 'float64', shape: [-1] },
+  })
   await t.rejects(caller.call('toOnnx', { posterior, options: { colour: 'red' } }), { code: 'UNKNOWN_OPTION' })
   await t.rejects(caller.call('toOnnx', { posterior, options: { outputs: ['sets'] } }), { code: 'BAD_COMBINATION' })
 })
