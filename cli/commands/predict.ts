@@ -21,7 +21,7 @@ import { writeParquet } from '../data/parquet.js'
 import { writeBytes } from '../files/files.js'
 import { type LabelledPosterior, NETWORK_OPTION, readPosteriorFile } from '../files/posterior-file.js'
 import { toJson } from '../output/json.js'
-import { predictionCsv, predictionJson, predictionRows, predictionTable } from '../output/predictions.js'
+import { labelsOfRows, predictionCsv, predictionJson, predictionRows, predictionTable } from '../output/predictions.js'
 import { noteRemark, progressLine, type Terminal } from '../output/terminal.js'
 import type { Command } from './command.js'
 
@@ -80,11 +80,11 @@ export const predict: Command = {
       ? undefined
       : metrics(likelihood, examples.y, prediction, noiseOf(prediction, posterior, args))
     if (out === '-' && write !== undefined) {
-      terminal.write(await write(prediction, posterior))
+      terminal.write(await write(prediction, posterior, labels))
       for (const note of prediction.notes) noteRemark(terminal, inLanguage(note, 'cli'))
       return
     }
-    if (out !== undefined && write !== undefined) await writeBytes(out, await write(prediction, posterior))
+    if (out !== undefined && write !== undefined) await writeBytes(out, await write(prediction, posterior, labels))
     if (args.flag('json')) {
       terminal.write(
         toJson({ likelihood, ...(labels === undefined ? {} : { labels }), ...predictionJson(prediction),
@@ -164,7 +164,9 @@ async function hintingAtTarget<R>(target: string | undefined, work: () => Promis
 }
 
 type Content = string | Uint8Array
-type Writer = (prediction: NumberedPrediction, posterior: LaplacePosterior) => Content | Promise<Content>
+type Writer = (prediction: NumberedPrediction, posterior: LaplacePosterior, labels: readonly string[] | undefined) =>
+  | Content
+  | Promise<Content>
 
 /** Where every number goes, and how; stdout where a format is named and no file. */
 function writingOf(args: Arguments): [out: string | undefined, write: Writer | undefined] {
@@ -183,17 +185,19 @@ function writingOf(args: Arguments): [out: string | undefined, write: Writer | u
 }
 
 const WRITERS: Readonly<Record<(typeof FORMATS)[number], Writer>> = {
-  csv: (prediction, { likelihood }) => predictionCsv(prediction, likelihood),
+  csv: (prediction, { likelihood }, labels) => predictionCsv(prediction, likelihood, labels),
   json: prediction => toJson(predictionJson(prediction)),
   npy: (prediction, { likelihood }) => {
     const { names, values } = predictionRows(prediction, likelihood)
     return writeNpy(float64([values.length / names.length, names.length], values))
   },
-  parquet: (prediction, { likelihood }) => {
+  parquet: (prediction, { likelihood }, labels) => {
     const { names, values } = predictionRows(prediction, likelihood)
-    return writeParquet(
-      names.map((name, column) => ({ name, values: values.filter((_, i) => i % names.length === column) })),
-    )
+    const words = labelsOfRows(prediction, likelihood, labels)
+    return writeParquet([
+      ...names.map((name, column) => ({ name, values: values.filter((_, i) => i % names.length === column) })),
+      ...(words === undefined ? [] : [{ name: 'label', values: words }]),
+    ])
   },
 }
 

@@ -19,12 +19,30 @@ export function predictionRows(prediction: NumberedPrediction,
       (_, i) => all[i % all.length].at(Math.floor(i / all.length))) }
 }
 
-/** A CSV file of a prediction. */
-export function predictionCsv(prediction: NumberedPrediction, likelihood: Likelihood): string {
+/** The names of the classes that a prediction answers, a row each; undefined where there are none. */
+export function labelsOfRows(prediction: NumberedPrediction, likelihood: Likelihood,
+  labels: readonly string[] | undefined): readonly string[] | undefined {
+  const own = predictionColumns(prediction, likelihood).find(({ name }) => name === 'class')
+  if (labels === undefined || own === undefined) return undefined
+  return Array.from({ length: prediction.mean.shape[0] }, (_, row) => labels[own.at(row)])
+}
+
+/** A CSV file of a prediction; the names of the classes are the last column. */
+export function predictionCsv(prediction: NumberedPrediction, likelihood: Likelihood,
+  labels?: readonly string[]): string {
   const { names, values } = predictionRows(prediction, likelihood)
+  const words = labelsOfRows(prediction, likelihood, labels)
   const lines = Array.from({ length: values.length / names.length },
-    (_, row) => Array.from(values.subarray(row * names.length, (row + 1) * names.length)).join(','))
-  return [names.join(','), ...lines, ''].join('\n')
+    (_, row) =>
+      [...values.subarray(row * names.length, (row + 1) * names.length),
+        ...(words === undefined ? [] : [quoted(words[row])])]
+        .join(','))
+  return [[...names, ...(words === undefined ? [] : ['label'])].join(','), ...lines, ''].join('\n')
+}
+
+/** A text as a cell of CSV. */
+function quoted(text: string): string {
+  return /[",\r\n]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }
 
 /** A prediction as plain values: arrays of rows. */

@@ -53,6 +53,11 @@ t.test('fit and predict from CSV with text labels', async t => {
     'the probabilities are those of the reference')
   t.same(prediction.labels, SPECIES)
 
+  const csv = (await run('predict', inFolder('iris.posterior'), '--data', test, '--format', 'csv')).out
+  const rows = csv.trim().split('\n').map(line => line.split(','))
+  t.match([rows[0][0], rows[0].at(-1)], ['class', 'label'])
+  t.ok(rows.slice(1).every(cells => cells.at(-1) === SPECIES[Number(cells[0])]), 'CSV has the names of the classes')
+
   const table = await run('predict', inFolder('iris.posterior'), '--data',
     writeCsv('scored.csv', 'tabular-iris', 'test', value => SPECIES[value]), '--target', 'answer')
   t.match(table.out, /row {2}class +probability/)
