@@ -35,7 +35,10 @@ export function lowRankPosterior(curvature: LowRankCurvature, slots: readonly Pa
     curvature,
     mean,
     settings,
-    withSettings: changes => withSettings(curvature, slots, theta, { ...settings, ...changes }),
+    withSettings: changes => {
+      refuseFixed(curvature, settings, changes)
+      return withSettings(curvature, slots, theta, { ...settings, ...changes })
+    },
     logDetPrecision: () => models.reduce((sum, { logDetRatio }) => sum + logDetRatio, logDetPrior()),
     logDetPrior,
     scatter: () => {
@@ -69,6 +72,21 @@ function refuseShared({ models }: LowRankCurvature): never {
       + "that there is no joint one to draw weights from. Ask for functional samples, or fit structure 'kron'.", {
     outputs: models.length,
   })
+}
+
+/** What the mode of a linear model hangs on, and each output's own precision, cannot be changed after the fit. */
+function refuseFixed({ models }: LowRankCurvature, { priorMean, priorPrecision }: PosteriorSettings,
+  changes: Partial<PosteriorSettings>): void {
+  if (changes.priorMean !== undefined && changes.priorMean !== priorMean) {
+    throw new OptionError('BAD_COMBINATION',
+      'A low-rank posterior lies at the mode of its own prior, whose mean cannot be changed: fit again with priorMean.',
+      { option: 'priorMean' })
+  }
+  if (models.length > 1 && changes.priorPrecision !== undefined && changes.priorPrecision !== priorPrecision) {
+    throw new OptionError('BAD_COMBINATION',
+      `Each of the ${models.length} outputs has a prior precision of its own, which one number cannot change: fit `
+        + 'again with priorPrecision.', { option: 'priorPrecision', outputs: models.length })
+  }
 }
 
 /** delta (I - U'U)^-1 under another prior precision: the eigenvalues l stay, their shares l / (l + delta) change. */

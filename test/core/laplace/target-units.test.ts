@@ -106,3 +106,10 @@ t.test('targets that are all the same', async t => {
     t.ok([...mean.data, ...variance.data].every(Number.isFinite), `${value}`)
   }
 })
+
+t.test('what another prior would change in silence is refused', async t => {
+  const posterior = await fit(ONE, Array.from(y.data, Number), {})
+  t.throws(() => posterior.withPrior({ priorPrecision: 5 }), { code: 'BAD_COMBINATION', message: /of the 2 outputs/ })
+  t.throws(() => posterior.logMarginalLikelihood({ priorPrecision: 5 }), { code: 'BAD_COMBINATION' })
+  t.throws(() => posterior.withPrior({ priorMean: 0.5 }), { code: 'BAD_COMBINATION', message: /fit again/ })
+})
