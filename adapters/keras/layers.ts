@@ -6,7 +6,7 @@ import { attention } from './attention.js'
 import { field, number, text } from './config.js'
 import { convolution, separableConvolution, transposedConvolution } from './convolutions.js'
 import { dense, einsumDense } from './dense.js'
-import { embedding } from './embedding.js'
+import { embedding, reversibleEmbedding } from './embedding.js'
 import { channelsFirst, channelsLast, emit, type Mask, masked, misfit, type Value } from './emission.js'
 import { type LayerContext, valuesIn, type Writer } from './layer-context.js'
 import { masking, real } from './masks.js'
@@ -100,7 +100,7 @@ const WRITERS: Readonly<Record<string, Writer>> = {
   Softmax: softmaxLayer,
   Swish: activation('swish'),
   Embedding: embedding,
-  ReversibleEmbedding: embedding,
+  ReversibleEmbedding: reversibleEmbedding,
   Add: merge('Add'),
   Subtract: subtract,
   Multiply: merge('Mul'),
@@ -141,7 +141,7 @@ const TAKE_INTEGERS: ReadonlySet<string> = new Set(['InputLayer', 'Identity', 'D
 /** Options of calls that are read where they matter; others that are given are refused. */
 const KNOWN_OPTIONS: ReadonlySet<string> = new Set(['training', 'mask', 'initial_state', 'query', 'value', 'key',
   'query_mask', 'value_mask', 'key_mask', 'attention_mask', 'return_attention_scores', 'use_causal_mask',
-  'count_weights'])
+  'count_weights', 'reverse'])
 
 /**
  * Appends the nodes of a layer; its results, most have one.

@@ -234,6 +234,19 @@ const clip: Writer = (context, x) => {
   return emit(context, 'Clip', [x.name, bound('x_min'), bound('x_max')], x.shape, x.channelsFirst)
 }
 
+/** The elements along axes from the last to the first. */
+const flip: Writer = (context, value) => {
+  const x = channelsLast(context, value)
+  if (typeof field(context.layer.config, 'axis') !== 'number' && !Array.isArray(field(context.layer.config, 'axis'))) {
+    throw misfit(context.layer, 'turns all axes round, that of the examples too')
+  }
+  const axes = exampleAxes(context, x).map(axis => axis + 1)
+  const each = (place: number): string => context.builder.integers(axes.map(() => place))
+  // Behind the first element: the least integer.
+  const operands = [each(-1), each(-(2 ** 31)), context.builder.integers(axes), each(-1)]
+  return emit(context, 'Slice', [x.name, ...operands], x.shape, false)
+}
+
 const square: Writer = (context, x) => emit(context, 'Mul', [x.name, x.name], x.shape, x.channelsFirst)
 
 const gelu: Writer = (context, x) =>
@@ -295,6 +308,8 @@ const OPERATIONS: Readonly<Record<string, Writer>> = {
   Matmul: matmul,
   Einsum: einsum,
   Clip: clip,
+  Flip: flip,
+  ConvertToTensor: (_, x) => x,
   Equal: binary('Equal'),
   NotEqual: notEqual,
   Greater: binary('Greater'),
@@ -313,7 +328,7 @@ const GIVE_TRUTH: ReadonlySet<string> = new Set(['Equal', 'NotEqual', 'Greater',
   'LogicalOr', 'LogicalAnd', 'LogicalNot', 'Any'])
 
 const KEEP_TYPE: ReadonlySet<string> = new Set(['Reshape', 'Transpose', 'ExpandDims', 'Squeeze', 'Concatenate', 'Stack',
-  'GetItem'])
+  'GetItem', 'Flip', 'ConvertToTensor'])
 
 /** The functions of keras.ops that can be read. */
 export const SUPPORTED_OPERATIONS: readonly string[] = Object.keys(OPERATIONS)

@@ -164,6 +164,22 @@ for axes, shape in ((1, (4, 6, 2)), (2, (3, 5, 6, 2)), (3, (2, 4, 4, 4, 2))):
 add("RepeatVector", one((4,), lambda: layers.RepeatVector(3)))
 add("Embedding", one((6,), lambda: layers.Embedding(9, 4), integer=9))
 add("ReversibleEmbedding", one((6,), lambda: layers.ReversibleEmbedding(9, 4), integer=9))
+
+
+def projected(**options):
+    """Values times the table of their tokens."""
+
+    def build():
+        x = keras.Input((6,), dtype="int32")
+        table = layers.ReversibleEmbedding(9, 4, **options)
+        return keras.Model(x, table(layers.Dense(4)(table(x)), reverse=True))
+
+    build.integer = 9
+    return build
+
+
+for options in (dict(), dict(tie_weights=False), dict(logit_soft_cap=2.0)):
+    add("ReversibleEmbedding", projected(**options))
 add("CategoryEncoding", one((3,), lambda: layers.CategoryEncoding(5, output_mode="multi_hot"), integer=5))
 add("CategoryEncoding", one((1,), lambda: layers.CategoryEncoding(5, output_mode="one_hot"), integer=5))
 add("CategoryEncoding", one((3,), lambda: layers.CategoryEncoding(5, output_mode="count"), integer=5))
@@ -287,7 +303,8 @@ def functions():
     d = ops.softmax(ops.transpose(x, (0, 2, 1)), axis=1)
     e = ops.squeeze(ops.expand_dims(ops.max(ops.relu(x), axis=(1, 2)), 1), 1)
     f = ops.reshape(ops.matmul(c, x), (-1, 28))
-    return keras.Model(x, [b, ops.gelu(d), ops.stack([e, e / 3], axis=1), f])
+    g = ops.flip(ops.convert_to_tensor(x), axis=(1, -1))
+    return keras.Model(x, [b, ops.gelu(d), ops.stack([e, e / 3], axis=1), f, g])
 
 
 def masked(layer, inputs=1):
@@ -307,6 +324,7 @@ for name, layer in {
     "GRU": lambda x: layers.GRU(3, return_sequences=True)(x),
     "zero output": lambda x: layers.SimpleRNN(3, return_sequences=True, zero_output_for_mask=True)(x),
     "backwards": lambda x: layers.GRU(3, go_backwards=True)(layers.Dropout(0.1)(layers.Dense(4)(x))),
+    "behind attention": lambda x: layers.GlobalAveragePooling1D()(layers.Attention(use_scale=True)([x, x])),
     "bidirectional": lambda x: layers.Bidirectional(layers.LSTM(3))(
         layers.Bidirectional(layers.GRU(3, return_sequences=True))(x)
     ),
