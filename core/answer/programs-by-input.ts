@@ -1,6 +1,7 @@
 /** @file The programs that evaluate a network, for inputs of the fit's size and of another. */
 import { chosenEngine } from '../engine/chosen-engine.js'
 import { settleOpenAxes } from '../graph/open-axes.js'
+import { linearNetwork } from '../network/linear-network.js'
 import { matchInputs } from '../network/match-inputs.js'
 import { exampleShapes, prepareNetwork } from '../network/network.js'
 import { createWorkerPool } from '../parallel/worker-pool.js'
@@ -21,7 +22,9 @@ export interface InputPrograms {
  * The programs of a posterior: those of the fit, and others for another length of sequences or size of images. The last
  * others are kept, so that predictions for many batches of one size compile once.
  */
-export function programsByInput({ graph, evaluator, pool, options, runtime }: PosteriorState): InputPrograms {
+export function programsByInput(
+  { graph, evaluator, pool, options, runtime, structured }: PosteriorState,
+): InputPrograms {
   let last: Programs & { readonly size: string } | undefined
   return x => {
     const shapes = exampleShapes(matchInputs(x, evaluator.network))
@@ -29,7 +32,8 @@ export function programsByInput({ graph, evaluator, pool, options, runtime }: Po
     if (settled === graph) return { evaluator, pool }
     const size = [...shapes.values()].join(';')
     if (last?.size === size) return last
-    const other = createEvaluator(prepareNetwork(settled, options.likelihood, options), options.subset,
+    const network = prepareNetwork(settled, options.likelihood, options)
+    const other = createEvaluator(structured.structure === 'lowrank' ? linearNetwork(network) : network, options.subset,
       chosenEngine({ name: options.engine, threads: options.threads }, evaluator.precision, runtime),
       evaluator.precision)
     last = { size, evaluator: other, pool: createWorkerPool(other, options.likelihood, runtime, options) }

@@ -9,9 +9,9 @@ import { decomposeAhead } from '../parallel/decompositions.js'
 import { structuredPosterior } from '../posterior/structured.js'
 import type { LinearData } from '../sums/linear-data.js'
 import type { Batch } from '../tensor/batch.js'
+import type { BeyondFeatures } from './beyond-features.js'
 import type { FitTask } from './fit-task.js'
 import { answerByGate, withWholeCovariance } from './gate-fit.js'
-import type { RegressionNoise } from './last-layer-noise.js'
 import { type TuneData, tuneForAnswer, tunePosterior, type TuneRequest, tuneWithLinearModel } from './tune.js'
 import { answerByHeldOutRows } from './validated-last-layer.js'
 
@@ -25,15 +25,15 @@ export interface AtEnd {
   readonly notes: readonly string[]
   /** Rows that the network has not seen. */
   readonly heldOut?: Batch | undefined
-  /** What all weights say of a regression's noise. */
-  readonly noise?: RegressionNoise | undefined
+  /** What the rows say of a last layer that its features cannot. */
+  readonly beyond?: BeyondFeatures | undefined
 }
 
 /**
  * The posterior of complete sums, tuned as the task plans it.
  * @throws DataError EMPTY_DATA; NumericalError, CancelledError
  */
-export async function finishFit(task: FitTask, sums: NetworkSums, { linear, notes, heldOut, noise }: AtEnd,
+export async function finishFit(task: FitTask, sums: NetworkSums, { linear, notes, heldOut, beyond }: AtEnd,
   work: WorkOptions): Promise<PosteriorState> {
   const { options, plan } = task
   if (sums.examples === 0) throw new DataError('EMPTY_DATA', 'There are no examples to fit to.')
@@ -50,7 +50,7 @@ export async function finishFit(task: FitTask, sums: NetworkSums, { linear, note
   if (plan.tune === 'linearized') return tuneWithLinearModel(state, request, linear, work)
   const tuned = await tuneForAnswer(withWholeCovariance(state, linear), { ...request, tune: 'linearized' }, linear,
     work)
-  const answered = await answerByGate(tuned, linear, lastLayerReason(task, notes), work, noise)
+  const answered = await answerByGate(tuned, linear, lastLayerReason(task, notes), work, beyond)
   return plan.tune === 'validated' && heldOut !== undefined
     ? answerByHeldOutRows(answered, linear, heldOut, work)
     : answered

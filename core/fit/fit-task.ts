@@ -7,6 +7,7 @@ import { axisByLabels, positionsNote } from '../network/class-axis.js'
 import { graphDigest } from '../network/digest.js'
 import { checkFiniteWeights } from '../network/finite-weights.js'
 import { checkExamplesFirst } from '../network/input-rows.js'
+import { linearNetwork } from '../network/linear-network.js'
 import { matchInputs, withColumnNames } from '../network/match-inputs.js'
 import { exampleShapes, type Network } from '../network/network.js'
 import { chosenIndices } from '../network/subnetwork.js'
@@ -153,7 +154,7 @@ function linearTask(network: Network, options: ResolvedOptions, runtime: Runtime
     return { refusal: 'The options name another posterior.' }
   }
   try {
-    const evaluator = evaluatorFor(network, { ...options, subset: 'all' }, runtime)
+    const evaluator = evaluatorFor(linearNetwork(network), { ...options, subset: 'all' }, runtime)
     return { evaluator, pool: createWorkerPool(evaluator, options.likelihood, runtime, options) }
   } catch (error) {
     if (!(error instanceof LaplaceError) || options.linearModel === 'required') throw error

@@ -14,11 +14,12 @@ import { differenceLink, mixture, scaledProbabilities } from '../prediction/mixt
 import { zeroSumOfIndependent } from '../prediction/zero-sum.js'
 import type { LinearData } from '../sums/linear-data.js'
 import type { Choice } from '../tuning/choice.js'
-import { explainGate } from '../tuning/explain.js'
+import { explainLastLayerGate } from '../tuning/explain.js'
 import { type Gate, lastLayerGate, lastLayerRule } from '../tuning/gate.js'
 import { leftOutProbabilities } from '../tuning/left-out-probabilities.js'
 import { classScores, type TrainingScores } from '../tuning/training-scores.js'
-import { regressionAnswer, type RegressionNoise, withNoise } from './last-layer-noise.js'
+import type { BeyondFeatures } from './beyond-features.js'
+import { regressionAnswer, withNoise } from './last-layer-noise.js'
 import { MOST_COVARIANCES, type SampledRows, sampleRows, SMALLEST_REST } from './sampled-rows.js'
 
 /** Weights of a last layer, and multiplications of one curvature, up to which its whole covariance is affordable. */
@@ -40,15 +41,16 @@ export function withWholeCovariance(state: PosteriorState, { examples }: LinearD
 /**
  * The state of a last-layer posterior at its linear model's mode, with the gate's answer.
  * @param reason why it is the last layer
- * @param noise of a regression, where all weights could say it
+ * @param beyond what the features cannot say
  */
 export async function answerByGate(tuned: PosteriorState, data: LinearData, reason: string, work: WorkOptions,
-  noise?: RegressionNoise): Promise<PosteriorState> {
+  beyond: BeyondFeatures = {}): Promise<PosteriorState> {
+  const { noise } = beyond
   const state = noise === undefined ? tuned : withNoise(tuned, data, noise)
   const { pool, options: { memoryLimit } } = state
   try {
     await decomposeAhead(state.structured, { pool, memoryLimit, stage: 'tune' }, work)
-    return gated(state, data, reason, noise)
+    return gated(state, data, reason, beyond)
   } catch (error) {
     if (!(error instanceof NumericalError)) throw error
     // An approximate structure can claim more of a direction for one row than all rows together have.
@@ -60,7 +62,7 @@ export async function answerByGate(tuned: PosteriorState, data: LinearData, reas
 }
 
 function gated(state: PosteriorState, data: LinearData, reason: string,
-  noise: RegressionNoise | undefined): PosteriorState {
+  { noise, errorRate }: BeyondFeatures): PosteriorState {
   const { mode, structured, evaluator, options } = state
   if (mode === undefined) return state
   const { outputs } = evaluator.network
@@ -80,7 +82,7 @@ function gated(state: PosteriorState, data: LinearData, reason: string,
   const { probabilities, variances, posterior, sets } = outputs > MOST_COVARIANCES
     ? scoresByVariance(state, rows, linear)
     : scoresByCovariance(state, rows, f, linear, byExample)
-  const gate = lastLayerGate(rows, f, probabilities)
+  const gate = lastLayerGate(rows, f, probabilities, errorRate)
   const { link, varianceScale, networkWeight, linearWeight, ratio, networkNll, leaveOneOutNll } = gate
   const choice: Choice = {
     link,
@@ -90,7 +92,7 @@ function gated(state: PosteriorState, data: LinearData, reason: string,
     subset: 'last_layer',
     structure: structured.structure,
     reason,
-    explanation: explainGate(gate, examples),
+    explanation: explainLastLayerGate(gate, examples),
     delta: outputDeltas(state),
     sigmaNoise: undefined,
     r: ratio,

@@ -10,6 +10,7 @@ import type { WorkOptions } from '../budget/progress.js'
 import { ResourceError } from '../errors/errors.js'
 import { termsOf } from '../likelihood/output-layout.js'
 import { likelihoodModel } from '../likelihood/registry.js'
+import { notesOfFixed } from '../network/linear-network.js'
 import { parameterCount } from '../network/parameter-slot.js'
 import { givesNoise } from '../options/noise.js'
 import { type ResolvedOptions, withOpenPrior } from '../options/resolved-options.js'
@@ -213,7 +214,7 @@ export async function fitLowRank(task: FitTask, linear: LinearTask, rows: Traini
     leftOut: fit.leftOut,
     conformal: undefined,
     training: fit.training,
-    notes: [...network.notes, ...notes, ...fit.notes],
+    notes: [...network.notes, ...notesOfFixed(network), ...notes, ...fit.notes],
   }
   return heldOut === undefined ? state : withHeldOutScores(state, heldOut, fit.gain, work)
 }

@@ -14,15 +14,17 @@ import type { Batch } from '../tensor/batch.js'
 import { exampleCount, type Examples, examplesBytes } from '../tensor/examples.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { accumulationFor } from './accumulation-for.js'
+import type { BeyondFeatures } from './beyond-features.js'
 import { factoredCurvature } from './factored-curvature.js'
 import { finishFit } from './finish-fit.js'
 import type { FitTask, LinearTask } from './fit-task.js'
 import { sumsHessian } from './hessian-eigenpairs.js'
 import { rowsOf } from './kept-rows.js'
-import { type RegressionNoise, regressionNoise } from './last-layer-noise.js'
+import { regressionNoise } from './last-layer-noise.js'
 import { fitLowRank, forecastLinearModel, tooLarge } from './low-rank-fit.js'
 import { fitWithNoiseCovariance } from './noise-covariance-fit.js'
 import { priorFromLinearModel } from './prior-from-linear-model.js'
+import { type UntrainedError, untrainedError } from './untrained-error.js'
 
 /** A fit that has its programs. */
 export interface RunningFit {
@@ -70,11 +72,28 @@ function covarianceFit(task: FitTask, notes: string[]): RunningFit {
   }
 }
 
-/** Rows are kept beside the sums where the prior of all weights comes from their linear model. */
+/**
+ * Rows are kept beside the sums where the prior of all weights comes from their linear model, and a sample of them where
+ * they say more of a last layer than its features do.
+ */
 function startSums(task: FitTask, notes: string[]): RunningFit {
-  return task.plan.tune === 'auto' && task.options.subset === 'all'
-    ? summedAndKept(task, notes)
-    : summedRows(task, notes)
+  const { options: { subset }, plan: { tune } } = task
+  if (tune === 'auto' && subset === 'all') return summedAndKept(task, notes)
+  const asked = subset === 'last_layer' && (tune === 'auto' || tune === 'validated') ? untrainedError(task) : undefined
+  return asked === undefined ? summedRows(task, notes) : summedAndAsked(task, notes, asked)
+}
+
+/** Sums the curvature of a last layer, and asks its rows how often an untrained network is wrong. */
+function summedAndAsked(task: FitTask, notes: string[], asked: UntrainedError): RunningFit {
+  const sums = summedRows(task, notes, async work => ({ errorRate: await asked.rate(work) }))
+  return {
+    ...sums,
+    async add(x, y, work, weights) {
+      const examples = await sums.add(x, y, work, weights)
+      asked.watch({ x, y })
+      return examples
+    },
+  }
 }
 
 /** Sums loss and diagonal, and keeps the rows for a curvature that is known by some of its own. */
@@ -135,11 +154,10 @@ function summedWithNoise(task: FitTask, linear: LinearTask): RunningFit {
   const { options } = task
   let kept: Batch[] | undefined = []
   let bytes = 0
-  const noise = async (work: WorkOptions): Promise<RegressionNoise | undefined> =>
+  const sums = summedRows(task, [], async work =>
     kept === undefined || kept.length === 0
-      ? undefined
-      : regressionNoise(linear.evaluator, options, rowsOf(kept, linear, options.likelihood), work)
-  const sums = summedRows(task, [], noise)
+      ? {}
+      : { noise: await regressionNoise(linear.evaluator, options, rowsOf(kept, linear, options.likelihood), work) })
   return {
     keepsRows: true,
     async add(x, y, work) {
@@ -153,9 +171,9 @@ function summedWithNoise(task: FitTask, linear: LinearTask): RunningFit {
   }
 }
 
-/** Sums the curvature, batch by batch; `noise` is what all weights say of a regression's. */
+/** Sums the curvature, batch by batch; `beyond` asks the rows what a last layer's features cannot say. */
 function summedRows(task: FitTask, notes: string[],
-  noise?: (work: WorkOptions) => Promise<RegressionNoise | undefined>): RunningFit {
+  beyond?: (work: WorkOptions) => Promise<BeyondFeatures>): RunningFit {
   const keepFeatures = task.plan.tune === 'linearized' ||
     ((task.plan.tune === 'auto' || task.plan.tune === 'validated') && task.options.subset === 'last_layer')
   const accumulation = accumulationFor(task, keepFeatures, notes)
@@ -166,7 +184,7 @@ function summedRows(task: FitTask, notes: string[],
     examples: () => examples,
     finish: async (heldOut, work) => {
       const [sums, data] = [await accumulation.sums(), await accumulation.linearData()]
-      return finishFit(task, sums, { linear: data, notes, heldOut, noise: await noise?.(work) }, work)
+      return finishFit(task, sums, { linear: data, notes, heldOut, beyond: await beyond?.(work) }, work)
     },
   }
 }

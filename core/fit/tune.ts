@@ -11,6 +11,7 @@ import { GraphError, OptionError } from '../errors/errors.js'
 import { checkLabels } from '../likelihood/labels.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { networkInputs } from '../network/input-rows.js'
+import { linearNetwork } from '../network/linear-network.js'
 import { onePrecision, type PosteriorSettings } from '../options/hyperparameters.js'
 import type { PriorStructure, TuneMethod } from '../options/words.js'
 import { decomposeAhead } from '../parallel/decompositions.js'
@@ -25,13 +26,15 @@ import { GRID, type GridResult, tuneByGrid, tuneNoiseByGrid } from '../tuning/gr
 import { linearModel } from '../tuning/linear-model.js'
 import { tuneLinearized } from '../tuning/linearized.js'
 import { tuneByMarginalLikelihood } from '../tuning/marginal-likelihood.js'
+import type { BeyondFeatures } from './beyond-features.js'
 import { evaluatorFor } from './fit-task.js'
 import { answerByGate, withWholeCovariance } from './gate-fit.js'
 import { heldOutRows } from './held-out-rows.js'
-import { type RegressionNoise, regressionNoise } from './last-layer-noise.js'
+import { regressionNoise } from './last-layer-noise.js'
 import type { TrainingRows } from './linear-fit-result.js'
 import { priorFromLinearModel } from './prior-from-linear-model.js'
 import { seenRows } from './seen-rows.js'
+import { untrainedError } from './untrained-error.js'
 import { answerByHeldOutRows } from './validated-last-layer.js'
 
 /** How the hyper-parameters are to be tuned. */
@@ -244,7 +247,7 @@ async function byTrainingRows(state: PosteriorState, request: TuneRequest, data:
     const tuned = await tuneForAnswer(withWholeCovariance(untuned, linear), { ...request, tune: 'linearized' }, linear,
       work)
     return answerByGate(tuned, linear, 'The last layer, as the options say.', work,
-      await noiseOfAllWeights(untuned, data, request, work))
+      await beyondFeatures(untuned, data, request, work))
   }
   return priorFromLinearModel(state, trainingRows(state, data), work)
 }
@@ -256,17 +259,23 @@ function trainingRows({ evaluator, options }: PosteriorState, { data: rows }: Tu
   return { x, labels: values, examples: exampleCount(rows.x) }
 }
 
-/** What all weights say of a regression's noise; undefined where it is given, or the network has no derivatives. */
-async function noiseOfAllWeights(state: PosteriorState, data: TuneData, { priorStructure, tuneNoise }: TuneRequest,
-  work: WorkOptions): Promise<RegressionNoise | undefined> {
+/** What the rows say of the last layer that its features cannot: nothing of a noise that is given. */
+async function beyondFeatures(state: PosteriorState, data: TuneData, { priorStructure, tuneNoise }: TuneRequest,
+  work: WorkOptions): Promise<BeyondFeatures> {
   const { evaluator, options } = state
-  if (options.likelihood !== 'regression' || !tuneNoise || priorStructure !== 'scalar') return undefined
+  const asked = untrainedError(state)
+  if (asked !== undefined && data.data !== undefined) {
+    asked.watch(data.data)
+    return { errorRate: await asked.rate(work) }
+  }
+  if (options.likelihood !== 'regression' || !tuneNoise || priorStructure !== 'scalar') return {}
   let whole
   try {
-    whole = evaluatorFor(evaluator.network, { ...options, subset: 'all' }, state.runtime)
-    return await regressionNoise(whole, options, trainingRows(state, data), work)
+    whole = evaluatorFor(linearNetwork(evaluator.network), { ...options, subset: 'all' }, state.runtime)
+    return { noise: await regressionNoise(whole, options, trainingRows(state, data), work) }
   } catch (error) {
-    if (error instanceof GraphError) return undefined
+    // A network without derivatives.
+    if (error instanceof GraphError) return {}
     throw error
   } finally {
     whole?.dispose()
@@ -288,7 +297,8 @@ async function byHeldOutRows(state: PosteriorState, request: TuneRequest, data: 
   const noted = { ...untuned, notes: [...seen.notes(validation), ...untuned.notes] }
   const tuned = await tuneForAnswer(withWholeCovariance(noted, linear), { ...request, tune: 'linearized' }, linear,
     work)
-  const answered = await answerByGate(tuned, linear, 'The last layer, as the options say.', work)
+  const answered = await answerByGate(tuned, linear, 'The last layer, as the options say.', work,
+    state.options.likelihood === 'regression' ? {} : await beyondFeatures(untuned, data, request, work))
   return answerByHeldOutRows(answered, linear, validation, work)
 }
 

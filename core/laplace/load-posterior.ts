@@ -10,6 +10,7 @@ import { demandGraph, type Graph } from '../graph/graph.js'
 import { noAgreement } from '../likelihood/agreement.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { graphDigest } from '../network/digest.js'
+import { linearNetwork } from '../network/linear-network.js'
 import { prepareNetwork } from '../network/network.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { hasNumbers } from '../options/likelihood-kinds.js'
@@ -38,7 +39,8 @@ export function loadPosterior(bytes: Uint8Array, options: { readonly network?: G
   const graph = networkOf(saved, options.network, given)
   const network = prepareNetwork(graph, given.likelihood, given)
   const resolved = savedSubset(network, given)
-  const evaluator = evaluatorFor(network, resolved, runtime)
+  const own = saved.curvature.structure === 'lowrank' ? linearNetwork(network) : network
+  const evaluator = evaluatorFor(own, resolved, runtime)
   checkSizes(saved.curvature, evaluator.slots, evaluator.network.outputs)
   if (saved.mode !== undefined && saved.mode.weights.length !== evaluator.theta.length) {
     throw damaged('its linear mode does not have the size of its parameters')

@@ -12,13 +12,26 @@ export const FAR_SURER = 0.5
 
 /** The sentences of a gate; `rows` is how many rows it comes from. */
 export function explainGate(gate: Gate, rows: number): string {
-  const { networkNll, leaveOneOutNll, varianceScale, errorRate } = gate
+  const { errorRate } = gate
+  const wrong = errorRate === undefined ? '' : `, with ${percent(errorRate)} of them wrong`
+  return `${measured(gate, rows)}${wrong}. ${verdictOf(gate)}`
+}
+
+/** The sentences of a last layer's gate, whose error rate is that of the network with shuffled weights. */
+export function explainLastLayerGate(gate: Gate, rows: number): string {
+  const { errorRate } = gate
+  const wrong = errorRate === undefined
+    ? ''
+    : ` The same network with shuffled weights, whose features have learnt none of them by heart, names ${
+      percent(errorRate)
+    } of the rows left out wrongly.`
+  return `${measured(gate, rows)}.${wrong} ${verdictOf(gate)}`
+}
+
+function measured({ networkNll, leaveOneOutNll, varianceScale }: Gate, rows: number): string {
   const score = leaveOneOutNll.find(({ scale }) => scale === varianceScale) ?? leaveOneOutNll[0]
-  const measured =
-    `On the ${rows} training rows the network scores ${nats(networkNll)} nats a label; its linear model, `
+  return `On the ${rows} training rows the network scores ${nats(networkNll)} nats a label; its linear model, `
     + `which predicts each of these rows without having seen it, ${nats(score.nll)} (less is better)`
-    + `${errorRate === undefined ? '' : `, with ${percent(errorRate)} of them wrong`}.`
-  return `${measured} ${verdictOf(gate)}`
 }
 
 function verdictOf({ ratio, errorRate, networkWeight, linearWeight }: Gate): string {

@@ -3,9 +3,9 @@
  * its score on new rows; the network's own score on rows it has seen does not. r = (NLL of the network on its rows) /
  * (leave-one-out NLL of the linear model): far below 1 the network has learnt its rows by heart, above 1 it fits rows
  * it has seen worse than the linear model predicts rows it has not. p = (1 - w) p_network + w p_linear with
- * w = (1 - r)/2, and p_linear alone where r > 1. With more than two classes w = min(1 - r, e)/2 with the share e of
- * rows that the linear model names wrongly without having seen them: a network that is sure of everything deserves as
- * much doubt as it makes errors on new rows, which lie between none and those of its linear model.
+ * w = (1 - r)/2, and p_linear alone where r > 1. With more than two classes w = min(1 - r, e^(3/2)) with the share e of
+ * rows that are named wrongly by a model which has not seen them: a network that is sure of everything deserves as much
+ * doubt as it makes errors on new rows, which are fewer than those of that model, the more so the fewer these are.
  */
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import type { LeftOut } from '../linear-model/leave-one-out.js'
@@ -32,7 +32,7 @@ export interface Gate {
   readonly networkNll: number
   /** r. */
   readonly ratio: number
-  /** e, the share of rows that the linear model names wrongly when each is left out; where w hangs on it. */
+  /** e, the share of rows left out that are named wrongly; where w hangs on it. */
   readonly errorRate?: number | undefined
   readonly networkWeight: number
   readonly linearWeight: number
@@ -72,9 +72,14 @@ export function gateOf(rows: LabelledRows, f: Float64Array, leftOut: LeftOut): G
   const errorRate = manyClasses
     ? 1 - accuracy(categoricalDecisions(probabilities(chosen.scale), labels, outputs))
     : undefined
-  const linearWeight = ratio > 1 ? 1 : Math.min(1 - ratio, errorRate ?? 1) / 2
+  const linearWeight = ratio > 1 ? 1 : errorRate === undefined ? (1 - ratio) / 2 : doubt(ratio, errorRate)
   return { link, varianceScale: chosen.scale, leaveOneOutNll, networkNll, ratio, networkWeight: 1 - linearWeight,
     linearWeight, ...(errorRate === undefined ? {} : { errorRate }) }
+}
+
+/** w with more than two classes: about the network's error rate where e is large, half of it where e is small. */
+function doubt(ratio: number, errorRate: number): number {
+  return Math.min(Math.max(0, 1 - ratio), errorRate ** 1.5)
 }
 
 /**
@@ -84,8 +89,9 @@ export function gateOf(rows: LabelledRows, f: Float64Array, leftOut: LeftOut): G
 const UNDERFITTED = 1.5
 const UNSURE = 0.3
 /**
- * s with two classes, and with more; and the share of 1 - r that the linear model gets. Measured, not derived: features
- * that have seen the rows make the leave-one-out NLL of a last layer too small, and r with it too large.
+ * s with two classes, and with more; and the share of 1 - r that the linear model gets where e is not known. Measured,
+ * not derived: features that have seen the rows make the leave-one-out NLL of a last layer too small, and r with it too
+ * large.
  */
 const TWO_CLASSES = { varianceScale: 1, share: 1 }
 const MORE_CLASSES = { varianceScale: 0.25, share: 0.25 }
@@ -106,12 +112,14 @@ function hasMoreClasses(likelihood: LikelihoodModel, outputs: number): boolean {
 
 /**
  * The gate of a last layer's linear model, whose leave-one-out score is too good because its features have seen the
- * rows: p = (1 - w) p_network + w link(f_lin, s S), w = 1 - r with two classes and (1 - r)/4 with more; the linear
- * model alone where r is far above 1 and the network unsure, 0 where r is only above 1.
+ * rows: p = (1 - w) p_network + w link(f_lin, s S), w = 1 - r with two classes and min(1 - r, e^(3/2)) with more,
+ * (1 - r)/4 where e is not known; the linear model alone where r is far above 1 and the network unsure, 0 where r is
+ * only above 1.
  * @param f the network's outputs on the same rows, N x C
  * @param p the linear model's probabilities of every row from all the others, with the variance times s
+ * @param errorRate e of features that have not seen the rows
  */
-export function lastLayerGate(rows: LabelledRows, f: Float64Array, p: Float64Array): Gate {
+export function lastLayerGate(rows: LabelledRows, f: Float64Array, p: Float64Array, errorRate?: number): Gate {
   const { likelihood, labels, examples, outputs } = rows
   const { varianceScale, share } = lastLayerRule(likelihood, outputs)
   const nll = meanNll(likelihood, p, labels, outputs)
@@ -119,7 +127,9 @@ export function lastLayerGate(rows: LabelledRows, f: Float64Array, p: Float64Arr
   const ratio = ratioOf(networkNll, nll)
   const choices = likelihood.name === 'classification' ? outputs : 2
   const underfitted = ratio > UNDERFITTED && networkNll > UNSURE * Math.log(choices)
-  const linearWeight = underfitted ? 1 : share * Math.max(0, 1 - ratio)
+  const open = errorRate === undefined ? share * Math.max(0, 1 - ratio) : doubt(ratio, errorRate)
+  const linearWeight = underfitted ? 1 : open
   return { link: differenceLink(likelihood, outputs), varianceScale, leaveOneOutNll: [{ scale: varianceScale, nll }],
-    networkNll, ratio, networkWeight: 1 - linearWeight, linearWeight }
+    networkNll, ratio, networkWeight: 1 - linearWeight, linearWeight,
+    ...(errorRate === undefined ? {} : { errorRate }) }
 }

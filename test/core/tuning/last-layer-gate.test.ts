@@ -2,6 +2,7 @@
 import t from 'tap'
 import { likelihoodModel } from '../../../core/likelihood/registry.js'
 import { leaveOneOut } from '../../../core/linear-model/leave-one-out.js'
+import { explainLastLayerGate } from '../../../core/tuning/explain.js'
 import { lastLayerGate } from '../../../core/tuning/gate.js'
 
 const binary = likelihoodModel('binary')
@@ -35,6 +36,17 @@ t.test('with more classes it gets a quarter of that, with a quarter of its varia
   t.ok(Math.abs(gate.linearWeight - (1 - ratio) / 4) < 1e-12)
   t.equal(gate.varianceScale, 0.25)
   t.equal(gate.link, 'zero_sum')
+})
+
+t.test('with more classes the error rate of features that have not seen the rows says how much', async t => {
+  const three = Float64Array.of(0, 1, 2)
+  const sure = Float64Array.of(5, 0, 0, 0, 5, 0, 0, 0, 5)
+  const gate = (errorRate: number) =>
+    lastLayerGate({ likelihood: classes, examples: 3, outputs: 3, labels: three }, sure,
+      classes.inverseLink(new Float64Array(9), 3, 3), errorRate)
+  t.equal(gate(0.25).linearWeight, 0.125)
+  t.equal(gate(0).networkWeight, 1)
+  t.match(explainLastLayerGate(gate(0.25), 3), /shuffled weights.* names 25 % of the rows left out wrongly\. /)
 })
 
 t.test('the linear model answers alone where the network underfits, not where it is merely sure', async t => {
