@@ -73,8 +73,8 @@ function covarianceFit(task: FitTask, notes: string[]): RunningFit {
 }
 
 /**
- * Rows are kept beside the sums where the prior of all weights comes from their linear model, and a sample of them where
- * they say more of a last layer than its features do.
+ * Rows are kept beside the sums where the prior of all weights comes from their linear model, and a sample of them
+ * where they say more of a last layer than its features do.
  */
 function startSums(task: FitTask, notes: string[]): RunningFit {
   const { options: { subset }, plan: { tune } } = task

@@ -1,6 +1,6 @@
 /**
- * @file What the rows say of a last layer's network that its features cannot, which have been trained on them: how often
- * the same network with shuffled weights is wrong on rows that its own last layer has not seen.
+ * @file What the rows say of a last layer's network that its features cannot, which have been trained on them: how
+ * often the same network with shuffled weights is wrong on rows that its own last layer has not seen.
  */
 import type { WorkOptions } from '../budget/progress.js'
 import { withOnes } from '../curvature/last-layer.js'
