@@ -24,10 +24,15 @@ const LIBRARIES = ['typescript', 'auto', 'laplace-torch']
 /** Which part of the work a function of a profile belongs to, by its name and file; the first that fits. */
 const PARTS = [
   ['products', /microKernel|multiply|gemm|kernels\/product|mirrorLower|scale32/],
-  ['packing, transforming', /pack|winograd|transformPanel|finishRow|spreadPlanes|gather|convolve/],
+  ['packing, transforming',
+    /pack|winograd|transformPanel|finishRow|spreadPlanes|gather|convolve|patches|kernels\/arena/],
   ['decompositions', /eigen|tridiagonal|reflect|cholesky|triangular|divide-and-conquer|secular|vector\//i],
-  ['element by element', /arithmetic|elementwise|erf|rows\/|gate|pool|walk|strided|broadcast|scatter|copy/i],
-  ['reading, compiling', /passes\/|graph\/|onnx|protobuf|loader|esm|node:|compile|engine\/fuse|programs\//],
+  ['element by element',
+    /arithmetic|elementwise|erf|rows\/|gate|pool|walk|strided|broadcast|scatter|copy|recurrence|repeatRow/i],
+  ['reading, compiling',
+    /passes\/|graph\/|onnx|protobuf|loader|esm|node:|compile|engine\/fuse|programs\/|FileHandle|ModuleStat/],
+  ['reading, compiling', /estimate-memory|finite-weights|^ (read|parse|fstat|lstat|close)$/],
+  ['garbage', /garbage/],
 ]
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -158,7 +163,7 @@ function forwardTable(records) {
 }
 
 function profileTable(records) {
-  const parts = [...PARTS.map(([part]) => part), 'rest']
+  const parts = [...new Set(PARTS.map(([part]) => part)), 'rest']
   return markdownTable(['network', 'cell', ...parts], records.flatMap(({ name, cells }) =>
     cells.map((
       { cell, profile: own },
