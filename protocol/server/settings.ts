@@ -7,13 +7,21 @@ import { DEFAULT_MAX_HANDLES, DEFAULT_MAX_IN_FLIGHT, DEFAULT_THREAD_GRACE_MS, DE
 import type { ServerOptions } from './server.js'
 import type { Transport } from './transports.js'
 
-const USAGE = `Usage: polylaplace serve [options]      the protocol of docs/protocol.md
-  --transport stdio | tcp-loopback | fifo    (fifo: --output PATH)
+const USAGE = `Usage: polylaplace serve [options]
+  the protocol of docs/protocol.md on stdin and stdout, for clients
+
+Options
+  --transport stdio | tcp-loopback | fifo      (fifo: --output PATH)
   --framing binary | base64-lines
-  --max-frame BYTES  --max-in-flight N  --max-handles N  --workers N  --heap MEBIBYTES
-  --thread-grace MILLISECONDS    until a compute thread that does not stop when asked to is ended
+  --max-frame BYTES  --max-in-flight N  --max-handles N  --workers N
+  --heap MEBIBYTES
+  --thread-grace MILLISECONDS    until a compute thread is ended that does not
+                                 stop when asked to
   --read-dir DIR     allow path parameters below DIR (may be repeated)
   --debug            error stacks on stderr
+
+Example
+  polylaplace serve --transport stdio --workers 2
 `
 
 const FLAGS = {

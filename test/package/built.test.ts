@@ -72,6 +72,9 @@ t.test('the program runs, from any folder', async t => {
   const { stdout } = await promisify(execFile)(process.execPath, [main, '--version'], { cwd: t.testdir({}) })
   t.equal(stdout, `${version}\n`)
   t.match(await node(main, 'selftest'), /All is well/)
+  const help = await node(main, 'serve', '--help')
+  t.match(help, 'Example\n  polylaplace serve')
+  t.same(help.split('\n').filter(line => line.length > 80), [], 'serve --help fits 80')
   const folder = t.testdir({
     'line.csv': `x,y\n${[...Array(30).keys()].map(i => `${i / 10},${Math.sin(i / 5)}`).join('\n')}\n`,
   })
