@@ -3,7 +3,7 @@
  * its score on new rows; the network's own score on rows it has seen does not. r = (NLL of the network on its rows) /
  * (leave-one-out NLL of the linear model): far below 1 the network has learnt its rows by heart, above 1 it fits rows
  * it has seen worse than the linear model predicts rows it has not. p = (1 - w) p_network + w p_linear with
- * w = (1 - r)/2, and p_linear alone where r > 1. With more than two classes w = min(1 - r, e^(3/2)) with the share e of
+ * w = (1 - r)/2, and p_linear alone where r > 1. With more than two classes w = min(1 - r, e^2) with the share e of
  * rows that are named wrongly by a model which has not seen them: a network that is sure of everything deserves as much
  * doubt as it makes errors on new rows, which are fewer than those of that model, the more so the fewer these are.
  */
@@ -77,9 +77,9 @@ export function gateOf(rows: LabelledRows, f: Float64Array, leftOut: LeftOut): G
     linearWeight, ...(errorRate === undefined ? {} : { errorRate }) }
 }
 
-/** w with more than two classes: about the network's error rate where e is large, half of it where e is small. */
+/** w with more than two classes: less than the network's error rate, as a hedge costs most where that is small. */
 function doubt(ratio: number, errorRate: number): number {
-  return Math.min(Math.max(0, 1 - ratio), errorRate ** 1.5)
+  return Math.min(Math.max(0, 1 - ratio), errorRate ** 2)
 }
 
 /**
@@ -112,7 +112,7 @@ function hasMoreClasses(likelihood: LikelihoodModel, outputs: number): boolean {
 
 /**
  * The gate of a last layer's linear model, whose leave-one-out score is too good because its features have seen the
- * rows: p = (1 - w) p_network + w link(f_lin, s S), w = 1 - r with two classes and min(1 - r, e^(3/2)) with more,
+ * rows: p = (1 - w) p_network + w link(f_lin, s S), w = 1 - r with two classes and min(1 - r, e^2) with more,
  * (1 - r)/4 where e is not known; the linear model alone where r is far above 1 and the network unsure, 0 where r is
  * only above 1.
  * @param f the network's outputs on the same rows, N x C

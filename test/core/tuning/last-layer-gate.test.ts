@@ -44,7 +44,7 @@ t.test('with more classes the error rate of features that have not seen the rows
   const gate = (errorRate: number) =>
     lastLayerGate({ likelihood: classes, examples: 3, outputs: 3, labels: three }, sure,
       classes.inverseLink(new Float64Array(9), 3, 3), errorRate)
-  t.equal(gate(0.25).linearWeight, 0.125)
+  t.equal(gate(0.25).linearWeight, 0.0625)
   t.equal(gate(0).networkWeight, 1)
   t.match(explainLastLayerGate(gate(0.25), 3), /shuffled weights.* names 25 % of the rows left out wrongly\. /)
 })
