@@ -16,7 +16,7 @@ import { blockSize } from './kron-blocks.js'
 import { addGram } from './real.js'
 
 /** A parameter outside of linear operators has a dense block up to this many entries. */
-const DENSE_LIMIT = 64
+export const DENSE_LIMIT = 64
 
 /** Blocks of zeros, one per parameter in the order of the slots. */
 export function zeroKron(slots: readonly ParameterSlot[], linears: readonly LinearShape[]): KronBlock[] {

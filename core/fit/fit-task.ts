@@ -1,4 +1,5 @@
 /** @file What a fit works with: the prepared network, its programs, its workers and its options. */
+import { DENSE_LIMIT } from '../curvature/kron.js'
 import { chosenEngine } from '../engine/chosen-engine.js'
 import { LaplaceError, OptionError } from '../errors/errors.js'
 import type { Graph, GraphInput } from '../graph/graph.js'
@@ -66,7 +67,9 @@ export function taskFor(whole: Graph, given: ResolvedOptions, runtime: Runtime):
     const alone = fallbackNetwork(graph, network, options)
     return alone && taskFor(alone.graph, alone.options, runtime)
   }
-  const notes = options.structure === 'kron' ? evaluator.alsoDirect.map(factorsOfLayersAlone) : []
+  const notes = options.structure === 'kron'
+    ? [...evaluator.alsoDirect.map(factorsOfLayersAlone), ...diagonalKernels(evaluator)]
+    : []
   return { graph, network: { ...network, notes: [...network.notes, ...notes] }, evaluator, pool, options, runtime,
     plan: planTuning(options), fallback, linear }
 }
@@ -74,6 +77,18 @@ export function taskFor(whole: Graph, given: ResolvedOptions, runtime: Runtime):
 function factorsOfLayersAlone(weight: string): string {
   return `The network uses '${weight}' as the weight of a linear layer and elsewhere too (a tied embedding). Its ` +
     "Kronecker factors are those of the layer alone; structures 'full', 'blockdiag' and 'diag' count every use."
+}
+
+/** A sentence about kernels of which Kronecker factors do not tell more than the diagonal: transposed convolutions. */
+function diagonalKernels({ slots, linears }: Evaluator): string[] {
+  const names = slots.filter(({ shape, size }, index) =>
+    shape.length > 2 && size > DENSE_LIMIT && !linears.some(({ weight }) => weight === index)
+  ).map(({ name }) => `'${name}'`)
+  return names.length === 0 ? [] : [
+    `Kronecker factors are those of linear layers and convolutions; of ${names.slice(0, 5).join(', ')}${
+      names.length > 5 ? ` and ${names.length - 5} more` : ''
+    } structure 'kron' keeps the diagonal alone. Structures 'full' and 'blockdiag' have all of it.`,
+  ]
 }
 
 /** @throws OptionError BAD_OPTION unless there is one noise an output */
