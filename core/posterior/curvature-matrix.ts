@@ -46,9 +46,12 @@ export type CurvatureMatrix =
   /** Blocks in parameter order; `delta` is to be added to the diagonal of each. */
   | { readonly structure: 'kron', readonly size: number, readonly blocks: readonly KronMatrixBlock[],
     readonly delta?: Float64Array, toDense(): Float64Array }
-  /** R R' + delta I, with R of P x rank: the curvature of a linear model's leading directions. */
+  /**
+   * R'R + diag(delta), with R of rank x P: the curvature of a linear model's leading directions. delta is one number,
+   * or one a weight where the last layer's prior is in units of the targets.
+   */
   | { readonly structure: 'lowrank', readonly size: number, readonly rank: number, readonly rows: Float64Array,
-    readonly delta: number, toDense(): Float64Array }
+    readonly delta: number | Float64Array, toDense(): Float64Array }
 
 type BlockCurvature = Extract<Curvature, { structure: 'blockdiag' }>
 
@@ -110,9 +113,7 @@ export function precisionOf(posterior: StructuredPosterior): CurvatureMatrix {
     case 'process':
       return fullMatrix(size, posterior.precisionMatrix())
     case 'lowrank':
-      return curvature.prior === undefined
-        ? lowRankMatrix(curvature, 1)
-        : fullMatrix(size, posterior.precisionMatrix())
+      return lowRankMatrix(curvature, 1)
   }
 }
 
@@ -222,7 +223,9 @@ function lowRankMatrix({ size, models: [model], prior }: LowRankCurvature, added
     const factor = Math.sqrt(delta / Math.max(1e-15, 1 - share))
     for (let i = 0; i < size; i++) rows[k * size + i] *= factor / (prior?.scale[i] ?? 1)
   }
-  return rowsMatrix(size, rows, added * delta)
+  return rowsMatrix(size, rows, prior === undefined || added === 0
+    ? added * delta
+    : prior.scale.map(value => delta / (value * value)))
 }
 
 /** diag(l)^1/2 R: H in the span of R. @throws OptionError BAD_COMBINATION where each output has one of its own */
@@ -235,14 +238,14 @@ function spanRows({ size, parts }: ProcessCurvature): Float64Array {
   })
 }
 
-/** R'R + delta I. */
-function rowsMatrix(size: number, rows: Float64Array, delta: number): CurvatureMatrix {
+/** R'R + diag(delta). */
+function rowsMatrix(size: number, rows: Float64Array, delta: number | Float64Array): CurvatureMatrix {
   const rank = rows.length / Math.max(1, size)
   const toDense = (): Float64Array => {
     checkBytes('The dense matrix', 8 * size * size, 'Work with its rows.')
     const matrix = new Float64Array(size * size)
     syrk(size, rank, 1, rows, 0, matrix)
-    for (let i = 0; i < size; i++) matrix[i * size + i] += delta
+    for (let i = 0; i < size; i++) matrix[i * size + i] += typeof delta === 'number' ? delta : delta[i]
     return matrix
   }
   return { structure: 'lowrank', size, rank, rows, delta, toDense }

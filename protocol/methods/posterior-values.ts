@@ -73,6 +73,7 @@ function matrixToWire(matrix: CurvatureMatrix): WireMap {
         delta: matrix.delta && vector(matrix.delta),
       }
     case 'lowrank':
-      return { structure: 'lowrank', rows: doublesToWire([matrix.rank, matrix.size], matrix.rows), delta: matrix.delta }
+      return { structure: 'lowrank', rows: doublesToWire([matrix.rank, matrix.size], matrix.rows),
+        delta: typeof matrix.delta === 'number' ? matrix.delta : vector(matrix.delta) }
   }
 }

@@ -8,14 +8,15 @@ from ._data import Array
 
 
 class LowRank:
-    """The symmetric matrix R' R + delta I, with the rows R (rank, P).
+    """The symmetric matrix R' R + diag(delta), with the rows R (rank, P) and delta a number, or one a weight (P,).
 
-    H has delta = 0. A regression of several outputs has such a matrix for each: this is that of the first.
+    H has delta = 0; P has one a weight where the last layer's prior is in units of a regression's targets. A regression
+    of several outputs has such a matrix for each: this is that of the first.
     """
 
-    def __init__(self, rows: Array, delta: float = 0.0) -> None:
+    def __init__(self, rows: Array, delta: float | Array = 0.0) -> None:
         self.rows = np.asarray(rows, dtype=np.float64)
-        self.delta = float(delta)
+        self.delta = np.asarray(delta, dtype=np.float64) if np.ndim(delta) else float(delta)
 
     def __repr__(self) -> str:
         return f"LowRank(rank={self.rank}, {self.shape[0]} parameters)"
