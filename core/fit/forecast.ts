@@ -192,8 +192,8 @@ function fitLoad(task: FitTask, rows: number, batch: number, linear: Need | unde
   const { calling, others, left } = overThreads(spread, Math.min(shards, spread.threads), 0)
   // Threads send their sums as copies.
   return { calling: calling + shards * sums + 8 * keptNumbers(task, rows), others: others && others + shards * sums,
-    left, seconds: seconds(rows * (evaluator.work(seeds) * Math.ceil(terms * seedsOfTerm / seeds)
-      + sumsWork(evaluator, options, seeds)), spread.threads) + secondsOfValues(spread) }
+    left, seconds: seconds(rows * Math.ceil(terms * seedsOfTerm / seeds)
+      * (evaluator.work(seeds) + sumsWork(evaluator, options, seeds)), spread.threads) + secondsOfValues(spread) }
 }
 
 /** What the numbers of the batches take beside the products, and what is done once. */
@@ -305,8 +305,8 @@ function predictLoad(task: FitTask, { fitted, rows, held, use }: PredictionReque
     threads > 1 ? held : 0)
   const numbers = use === 'covariances' ? 3 * outputs * outputs : 8 * outputs
   return { calling: calling + held + rows * terms * 8 * numbers, others, left,
-    seconds: seconds(rows * (evaluator.work(seeds) * Math.ceil(outputs * terms / seeds)
-      + varianceWork(evaluator, options, seeds)), threads) + secondsOfValues(spread) }
+    seconds: seconds(rows * Math.ceil(outputs * terms / seeds)
+      * (evaluator.work(seeds) + varianceWork(evaluator, options, seeds)), threads) + secondsOfValues(spread) }
 }
 
 function sampleLoad(task: FitTask, request: PredictionRequest, draws: number): Load {
