@@ -70,7 +70,7 @@ export function tensorOrigins(model: ModelMessage, graph: GraphMessage): Origins
     if (kind !== undefined) {
       exported = true
       noted.set(name, { kind: KINDS.get(kind), from: [], computed: false })
-    } else if (folded !== undefined) noted.set(name, foldedOrigin(namesIn(folded), inputs))
+    } else if (folded !== undefined) noted.set(name, foldedOrigin(name, namesIn(folded), inputs))
   }
   if (exported) return noted
   return model.producer_name === 'pytorch' ? constantsOfCode(graph) : new Map()
@@ -82,9 +82,9 @@ export function namesIn(text: string): string[] {
 }
 
 /** What is made of none of the module's tensors is made by the code. */
-function foldedOrigin(from: readonly string[], inputs: ReadonlySet<string>): Origin {
+function foldedOrigin(name: string, from: readonly string[], inputs: ReadonlySet<string>): Origin {
   const own = from.filter(source => !inputs.has(source) && !COMPUTED.test(source))
-  const mixed = own.length > 1 || from.some(source => MIXING.has(source.replace(/(__?\d+)*$/, '')))
+  const mixed = own.length > 1 || [name, ...from].some(source => MIXING.has(source.replace(/(__?\d+)*$/, '')))
   return { kind: own.length === 0 ? 'constant' : undefined, from: own, computed: from.length > 1, mixed }
 }
 
