@@ -112,8 +112,10 @@ for (const name of Object.keys(LABELS)) {
       t.same(loadPosterior(posterior.save()).training, training, 'saved')
       t.ok(Math.abs(posterior.logLikelihood / -y.length - training.network.nll) < 1e-9, 'the log likelihood')
       t.same(warnings(posterior), [], 'a trained network raises none')
-      const changed = posterior.withPrior({ priorPrecision: 7 })
-      t.equal(changed.training?.posterior, undefined, 'scores of another prior are not kept')
+      const change = (): LaplacePosterior => posterior.withPrior({ priorPrecision: 7 })
+      // The linear model of each output has a precision of its own.
+      if (name === 'regression of three' && options.subset === undefined) t.throws(change, { code: 'BAD_COMBINATION' })
+      else t.equal(change().training?.posterior, undefined, 'scores of another prior are not kept')
     }
   })
 }
