@@ -241,7 +241,8 @@ def fake_module(
         (),
         {
             "__module__": module,
-            "named_children": lambda self: list((children or {}).items()),
+            "_modules": dict(children or {}),
+            "named_children": lambda self: list(self._modules.items()),
             "state_dict": lambda self: {},
             "named_parameters": lambda self, remove_duplicate=True: [],
         },

@@ -130,7 +130,8 @@ print.laplace_comparison <- function(x, digits = max(3, getOption("digits") - 3)
   outputs <- attr(x, "by_output")
   if (!is.null(outputs)) {
     cat("Each output alone:\n")
-    shown <- c("of", "output", intersect(c("nll", "crps", "rmse", "deviance", "coverage_90", "width_90"), names(outputs)))
+    scores <- c("nll", "crps", "rmse", "deviance", "coverage_90", "width_90")
+    shown <- c("of", "output", intersect(scores, names(outputs)))
     print(format(outputs[shown], digits = digits), row.names = FALSE)
   }
   told <- attr(x, "outliers")

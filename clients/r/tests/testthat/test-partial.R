@@ -74,7 +74,8 @@ test_that("a break is gone on from, and a part that fails is named", {
   expect_equal(la$log_marginal_likelihood, whole$log_marginal_likelihood, tolerance = 1e-10)
   damaged <- rownames(before)[[1]]
   writeBin(readBin(damaged, raw(), 99), damaged)
-  expect_error(run(parts), paste0(basename(damaged), " is damaged: .*Remove it"), class = "laplace_error_untrusted_input")
+  told <- paste0(basename(damaged), " is damaged: .*Remove it")
+  expect_error(run(parts), told, class = "laplace_error_untrusted_input")
   unlink(damaged)
   parts[[2]]$y <- parts[[2]]$y[-1]
   expect_error(run(parts), "In part 2: ", class = "laplace_error_shape")
