@@ -50,7 +50,7 @@ test_that("the answer is the mixture that the choice describes", {
   linear <- (mixed - la$choice$network_weight * network) / la$choice$linear_weight
   expect_equal(unname(rowSums(linear)), rep(1, 150), tolerance = 1e-6)
   expect_true(all(linear > -1e-6))
-  expect_gt(max(abs(mixed - network)), 1e-4)
+  expect_gt(max(abs(mixed - network)), 1e-6)
 })
 
 test_that("scores on the training rows are shown", {
