@@ -1,13 +1,13 @@
 /** @file The programs that evaluate a network, for inputs of the fit's size and of another. */
 import { chosenEngine } from '../engine/chosen-engine.js'
 import { settleOpenAxes } from '../graph/open-axes.js'
-import { linearNetwork } from '../network/linear-network.js'
 import { matchInputs } from '../network/match-inputs.js'
 import { exampleShapes, prepareNetwork } from '../network/network.js'
 import { createWorkerPool } from '../parallel/worker-pool.js'
 import { createEvaluator } from '../programs/evaluator.js'
 import type { Examples } from '../tensor/examples.js'
 import type { PredictionContext } from './output-gaussian.js'
+import { posteriorNetwork } from './posterior-network.js'
 import type { PosteriorState } from './posterior-state.js'
 
 /** What evaluates a network on inputs of one size. */
@@ -33,7 +33,7 @@ export function programsByInput(
     const size = [...shapes.values()].join(';')
     if (last?.size === size) return last
     const network = prepareNetwork(settled, options.likelihood, options)
-    const other = createEvaluator(structured.structure === 'lowrank' ? linearNetwork(network) : network, options.subset,
+    const other = createEvaluator(posteriorNetwork(network, structured.curvature), options.subset,
       chosenEngine({ name: options.engine, threads: options.threads }, evaluator.precision, runtime),
       evaluator.precision)
     last = { size, evaluator: other, pool: createWorkerPool(other, options.likelihood, runtime, options) }

@@ -1,4 +1,5 @@
 /** @file A posterior from its file. */
+import { posteriorNetwork } from '../answer/posterior-network.js'
 import { type PosteriorCurvature, structureOf } from '../curvature/curvature.js'
 import { fitsSlots } from '../curvature/sizes.js'
 import { demandBytes } from '../errors/demand.js'
@@ -10,7 +11,6 @@ import { demandGraph, type Graph } from '../graph/graph.js'
 import { noAgreement } from '../likelihood/agreement.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { graphDigest } from '../network/digest.js'
-import { linearNetwork } from '../network/linear-network.js'
 import { prepareNetwork } from '../network/network.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { hasNumbers } from '../options/likelihood-kinds.js'
@@ -39,8 +39,7 @@ export function loadPosterior(bytes: Uint8Array, options: { readonly network?: G
   const graph = networkOf(saved, options.network, given)
   const network = prepareNetwork(graph, given.likelihood, given)
   const resolved = savedSubset(network, given)
-  const own = saved.curvature.structure === 'lowrank' ? linearNetwork(network) : network
-  const evaluator = evaluatorFor(own, resolved, runtime)
+  const evaluator = evaluatorFor(posteriorNetwork(network, saved.curvature), resolved, runtime)
   checkSizes(saved.curvature, evaluator.slots, evaluator.network.outputs)
   if (saved.mode !== undefined && saved.mode.weights.length !== evaluator.theta.length) {
     throw damaged('its linear mode does not have the size of its parameters')

@@ -3,7 +3,7 @@ import t from 'tap'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../../core/graph/graph.js'
 import { laplace, loadPosterior } from '../../../core/index.js'
-import { float64 } from '../../../core/tensor/tensor.js'
+import { float64, tensor } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
 import { drawer } from '../../support/random-network.js'
 
@@ -11,11 +11,14 @@ const draw = drawer(8)
 const positive = (n: number) => float64([n], Float64Array.from(draw(n).data, value => 0.5 + Math.abs(Number(value))))
 
 /** A perceptron with a normalisation before its activation; its scale and shift parameters, or not. */
-function normalised(op: 'BatchNormalization' | 'LayerNormalization', values: Values, learnt: boolean): Graph {
+function normalised(op: 'BatchNormalization' | 'LayerNormalization', values: Values, learnt: boolean,
+  ofMean = false): Graph {
   const builder = new GraphBuilder('float64')
   const own = (name: string, value: Values[keyof Values]) =>
     learnt ? builder.parameter(name, value) : builder.constant(value)
-  let x = builder.input('x', [BATCH, 4])
+  let x = ofMean
+    ? builder.node('ReduceMean', [builder.input('x', [BATCH, 1, 4]), builder.integers([1])], { keepdims: 0 })
+    : builder.input('x', [BATCH, 4])
   x = builder.node('Gemm', [x, builder.parameter('a.weight', values.a), builder.parameter('a.bias', values.b)], {
     transB: 1,
   })
@@ -63,4 +66,18 @@ t.test('other structures have them among their parameters', async t => {
     subset: 'all', structure: 'kron', tune: 'none' }).fit(x, y)
   t.equal(posterior.parameters.length, 6)
   t.notOk(posterior.notes.some(note => note.includes('keep their values')))
+})
+
+t.test('inputs of another length have the parameters that the posterior is over', async t => {
+  const graph = normalised('LayerNormalization', VALUES, true, true)
+  const open = { ...graph, inputs: graph.inputs.map(input => ({ ...input, openAxes: [1] })) }
+  const [one, twice] = [1, 2].map(times =>
+    tensor('float64', [40, times, 4], Array.from({ length: 40 * times * 4 }, (_, i) =>
+      x.data[Math.floor(i / (4 * times)) * 4 + i % 4]))
+  )
+  for (const options of [{}, { subset: 'all', structure: 'lowrank', rank: 5 }] as const) {
+    const posterior = await laplace(open, { likelihood: 'classification', ...options }).fit(one, y)
+    const [short, long] = [await posterior.predict(one), await posterior.predict(twice)]
+    t.ok(relativeDifference(long.variance.data, short.variance.data) < 1e-9, JSON.stringify(options))
+  }
 })
