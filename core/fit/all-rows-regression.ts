@@ -11,6 +11,7 @@ import type { HessianRoots } from '../linear-model/hessian-roots.js'
 import type { LinearProblem } from '../linear-model/linear-problem.js'
 import type { RowProducts } from '../linear-model/row-products.js'
 import { lowRankOutputs, lowRankPart } from '../posterior/low-rank-outputs.js'
+import { column } from '../tensor/column.js'
 import { type AllRowsPlan, THRESHOLD, type WholeRows, withProducts } from './all-rows-fit.js'
 import { modeWeights } from './linear-fit-result.js'
 
@@ -88,11 +89,6 @@ async function outputOnAllRows(plan: AllRowsPlan,
       weights: prior === undefined ? modeWeights(mode.w, theta, deviation) : restored(mode.w, prior), logDetRatio,
       effectiveParameters, evidence: -mode.loss / variance
         - 0.5 * (all.examples * Math.log(2 * Math.PI * variance) + logDetRatio + model.delta * squaredNorm) } }
-}
-
-/** Column c of N x C. */
-function column(values: Float64Array, c: number, outputs: number): Float64Array {
-  return Float64Array.from({ length: values.length / outputs }, (_, n) => values[n * outputs + c])
 }
 
 /** N numbers as column c of N x C. */

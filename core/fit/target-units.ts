@@ -10,6 +10,7 @@ import type { ResolvedOptions } from '../options/resolved-options.js'
 import { plainLastLayer } from '../passes/head.js'
 import { lastLinear } from '../passes/last-linear.js'
 import type { Evaluator } from '../programs/evaluator.js'
+import { column } from '../tensor/column.js'
 
 /** Standard deviations below this share of the mean are what rounding leaves of targets that are all the same. */
 const ROUNDED = 1e-12
@@ -46,7 +47,7 @@ function rowsOf({ size, shape, elements }: ParameterSlot, outputs: number): Int3
 
 /** Mean and standard deviation of the targets of one output; of targets that are all the same their size, or 1. */
 function unitOf(targets: Float64Array, c: number, outputs: number): { mean: number, deviation: number } {
-  const own = targets.filter((value, i) => i % outputs === c && !Number.isNaN(value))
+  const own = column(targets, c, outputs).filter(value => !Number.isNaN(value))
   const mean = own.reduce((sum, value) => sum + value / own.length, 0)
   const deviation = Math.sqrt(own.reduce((sum, value) => sum + (value - mean) ** 2 / own.length, 0))
   return { mean, deviation: deviation > ROUNDED * Math.abs(mean) ? deviation : Math.abs(mean) || 1 }

@@ -4,6 +4,7 @@
  */
 import { hasNumbers } from '../options/likelihood-kinds.js'
 import type { Likelihood, LogitLikelihood, NumberLikelihood } from '../options/words.js'
+import { column } from '../tensor/column.js'
 import { checkFinite } from '../tensor/finite.js'
 import { float64, type Tensor } from '../tensor/tensor.js'
 import { accuracy } from './accuracy.js'
@@ -189,7 +190,7 @@ function numberReport(scored: ScoredNumbers): NumberReport {
 
 /** One output alone. */
 function outputOf({ mean, variance, logRates, labels, outputs }: ScoredNumbers, c: number): ScoredNumbers {
-  const own = (values: Float64Array): Float64Array => values.filter((_, i) => i % outputs === c)
+  const own = (values: Float64Array): Float64Array => column(values, c, outputs)
   return { mean: own(mean), variance: own(variance), labels: own(labels), outputs: 1, ...(logRates === undefined
     ? {}
     : { logRates: { mean: own(logRates.mean), variance: own(logRates.variance) } }) }

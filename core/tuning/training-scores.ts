@@ -5,6 +5,7 @@ import { accuracy } from '../metrics/accuracy.js'
 import { bernoulliDecisions, categoricalDecisions } from '../metrics/decisions.js'
 import { gaussianNll, negativeLogNormal } from '../metrics/nll.js'
 import { rmse } from '../metrics/rmse.js'
+import { column } from '../tensor/column.js'
 import { meanNll } from './gate.js'
 
 /** Scores of classes or labels. */
@@ -57,9 +58,8 @@ export function classScores(likelihood: LikelihoodModel, p: Float64Array, labels
 /** Scores of Gaussian predictions: means and variances with noise, N x C. */
 export function targetScores(mean: Float64Array, variance: Float64Array, labels: Float64Array,
   outputs: number): TargetScores {
-  const own = (values: Float64Array, c: number): Float64Array => values.filter((_, i) => i % outputs === c)
   return { nll: gaussianNll(mean, variance, labels), rmse: rmse(mean, labels),
-    ...byOutput(Array.from({ length: outputs }, (_, c) => rmse(own(mean, c), own(labels, c)))) }
+    ...byOutput(Array.from({ length: outputs }, (_, c) => rmse(column(mean, c, outputs), column(labels, c, outputs)))) }
 }
 
 function byOutput(errors: readonly number[]): Pick<TargetScores, 'rmseByOutput'> {
