@@ -9,6 +9,7 @@ import { Mixture } from '../../core/laplace/posterior-mixture.js'
 import { type Metrics, metrics } from '../../core/metrics/index.js'
 import { hasLogits } from '../../core/options/likelihood-kinds.js'
 import { LINKS, PREDICTIVES } from '../../core/options/words.js'
+import { column } from '../../core/tensor/column.js'
 import { float64 } from '../../core/tensor/tensor.js'
 import type { NumberedPrediction } from '../../node/prediction-columns.js'
 import { formatNumber } from '../../report/numbers.js'
@@ -195,7 +196,7 @@ const WRITERS: Readonly<Record<(typeof FORMATS)[number], Writer>> = {
     const { names, values } = predictionRows(prediction, likelihood)
     const words = labelsOfRows(prediction, likelihood, labels)
     return writeParquet([
-      ...names.map((name, column) => ({ name, values: values.filter((_, i) => i % names.length === column) })),
+      ...names.map((name, c) => ({ name, values: column(values, c, names.length) })),
       ...(words === undefined ? [] : [{ name: 'label', values: words }]),
     ])
   },
