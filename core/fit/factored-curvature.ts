@@ -19,12 +19,13 @@ import { hessianRoots } from '../linear-model/hessian-roots.js'
 import { type Eigenpairs, eigenpairsOfProducts, leadingEigenpairs,
   orthonormalRows } from '../linear-model/leading-eigenpairs.js'
 import { iteratedVectors, leadingSubspace } from '../linear-model/subspace-iteration.js'
-import { forEachBatch, sliceExamples, takeExamples } from '../network/batches.js'
+import { BATCH_BYTES, forEachBatch, sliceExamples, takeExamples } from '../network/batches.js'
 import { parameterCount } from '../network/parameter-slot.js'
 import type { FactoredStructure } from '../options/posterior-choice.js'
-import { ekfacSum } from '../posterior/ekfac.js'
+import { eigenbases, rotatedTensor } from '../posterior/ekfac.js'
 import { batchWithin, multiplicationsPerExample } from '../programs/cost.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
+import { squaresMap } from '../programs/squares-map.js'
 import { sharedRows } from '../sums/shared-rows.js'
 import { sampledRows } from '../tensor/rows.js'
 import type { FitTask } from './fit-task.js'
@@ -226,13 +227,22 @@ async function eachSeeded({ evaluator, options }: FitTask, { x, examples }: Some
 }
 
 /** The data once more, in the eigenbases of their Kronecker factors. */
-async function inEigenbases(task: FitTask, blocks: readonly KronBlock[], rows: TrainingRows,
+async function inEigenbases(task: FitTask, blocks: readonly KronBlock[], { x, examples }: TrainingRows,
   work: WorkOptions): Promise<EkfacCurvature> {
-  const sum = ekfacSum(blocks, task.evaluator.slots)
-  await eachSeeded(task, rows, roots(task), work, jacobian => {
-    sum.add(jacobian)
-  })
-  return sum.curvature()
+  const { evaluator, options } = task
+  const { inputs } = evaluator.network
+  const { count, at } = roots(task)
+  const squares = squaresMap(evaluator, { count, from: at }, eigenbases(blocks).map(rotatedTensor))
+  try {
+    const most = Math.floor(Math.min(options.memoryLimit, BATCH_BYTES) / squares.bytes)
+    const size = Math.max(1, Math.min(most, batchWithin(evaluator, count, 'sums', options, examples)))
+    const values = new Float64Array(parameterCount(evaluator.slots))
+    await forEachBatch(examples, size, 'fit', work, (from, to) =>
+      squares.add(sliceExamples(x, inputs, from, to), to - from, values))
+    return { structure: 'ekfac', size: values.length, blocks, values }
+  } finally {
+    squares.dispose()
+  }
 }
 
 /**

@@ -1,5 +1,6 @@
 /** @file Reductions over axes: sums, means, extremes, products, norms. */
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
+import { addInPlace, square } from '../kernels/arithmetic.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import { sumRows } from '../kernels/rows.js'
 import { sizeOf, type Tensor, type TensorData } from '../tensor/tensor.js'
@@ -92,7 +93,7 @@ function reduction(op: string, { initial, accumulate, finish, slope }: Definitio
       const x = requiredInput(node, inputs, 0)
       const axes = reducedAxes(node, inputs[1] === undefined ? undefined : Array.from(inputs[1].data), x.shape.length)
       const shape = reducedShape(node, x.shape, axes)
-      const summed = sumTrailing(op, x, axes, shape, context)
+      const summed = sumTrailing(op, x, axes, shape, context) ?? sumLeading(op, x, axes, shape, context)
       if (summed !== undefined) return [summed]
       const reduce = (first: number, step: Accumulate): TensorData => {
         const out = context.allocate(x.dtype, sizeOf(shape)).fill(first)
@@ -140,6 +141,31 @@ function sumTrailing(op: string, x: Tensor, axes: ReadonlySet<number>, shape: re
 
 /** Rows that are shorter are summed as soon by a loop. */
 const SHORT_ROW = 8
+
+/** Numbers of a sum over leading axes that stay in the inner cache while all slices are added. */
+const SLICE = 4096
+
+/** Sums, plain or of squares, over the first axes: of whole slices, where the kernels add them. */
+function sumLeading(op: string, x: Tensor, axes: ReadonlySet<number>, shape: readonly number[], context: KernelContext):
+  | Tensor
+  | undefined {
+  const width = sizeOf(shape)
+  if ((op !== 'ReduceSum' && op !== 'ReduceSumSquare') || !isFloat(x.dtype) || width < SLICE) return undefined
+  if (!x.shape.every((_, axis) => axes.has(axis) === axis < axes.size)) return undefined
+  const [from, sum] = [x.data as RealArray, context.allocate(x.dtype, width) as RealArray]
+  const squares = op === 'ReduceSum' ? undefined : context.allocate(x.dtype, SLICE) as RealArray
+  for (let at = 0; at < width; at += SLICE) {
+    const end = Math.min(width, at + SLICE)
+    const own = sum.subarray(at, end).fill(0)
+    const scratch = squares?.subarray(0, end - at)
+    for (let slice = 0; slice < from.length; slice += width) {
+      const part = from.subarray(slice + at, slice + end)
+      if (scratch !== undefined) square(part, scratch)
+      addInPlace(own, scratch ?? part)
+    }
+  }
+  return { dtype: x.dtype, shape, data: sum }
+}
 
 /** Every summand gets the sum's cotangent. */
 function repeat({ builder, node, inputs, lead }: BackwardContext, cotangent: string): string {

@@ -1,17 +1,25 @@
 /** @file Posterior of Kronecker factors with eigenvalues of their own. */
 import { checkBytes } from '../budget/memory.js'
 import type { EkfacCurvature, KronBlock } from '../curvature/curvature.js'
-import { accumulateDiagonal } from '../curvature/diagonal.js'
 import { type PlainBlock, plainBlocks } from '../curvature/kron-blocks.js'
-import { gemm, type RealArray, symmetricEigen } from '../kernels/linear-algebra.js'
+import { gemm, symmetricEigen } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
-import type { FactoredJacobian } from '../programs/factored-jacobian.js'
-import { type EigenBlock, rotateMatrices, rotateTensor, type TensorBlocks } from './eigen-block.js'
+import type { RotatedTensor } from '../programs/squares-program.js'
+import { type EigenBlock, rotateMatrices, type TensorBlocks } from './eigen-block.js'
 import { eigenPosterior } from './eigen-posterior.js'
 import { once, type StructuredPosterior } from './posterior.js'
 
+/** Bases by the blocks that they belong to: a fit sums in them, and its posterior takes them over. */
+const found = new WeakMap<readonly KronBlock[], TensorBlocks[]>()
+
 /** Orthonormal eigenvectors of the factors of every tensor's blocks. @throws NumericalError NO_CONVERGENCE */
+export function eigenbases(blocks: readonly KronBlock[]): TensorBlocks[] {
+  const bases = found.get(blocks) ?? basesOf(blocks)
+  found.set(blocks, bases)
+  return bases
+}
+
 function basesOf(blocks: readonly KronBlock[]): TensorBlocks[] {
   const known: { readonly matrix: Float64Array, readonly vectors: Float64Array }[] = []
   const vectorsOf = (size: number, matrix: Float64Array): Float64Array => {
@@ -37,61 +45,16 @@ function basesOf(blocks: readonly KronBlock[]): TensorBlocks[] {
   return blocks.map(block => plainBlocks(block).map(basisOf))
 }
 
-/** What adds up the diagonal of H in the eigenbases of Kronecker factors. */
-export interface EkfacSum {
-  /** Adds a batch, whose seeds are the columns of a root of Lambda. */
-  add(jacobian: FactoredJacobian): void
-  curvature(): EkfacCurvature
-}
-
-/** Starts at zero. */
-export function ekfacSum(blocks: readonly KronBlock[], slots: readonly ParameterSlot[]): EkfacSum {
-  const bases = basesOf(blocks)
-  const values = new Float64Array(slots.reduce((sum, { size }) => sum + size, 0))
-  return {
-    add(jacobian) {
-      slots.forEach(({ offset, size, ...slot }, s) => {
-        accumulateDiagonal(values.subarray(offset, offset + size), [{ ...slot, offset: 0, size }],
-          inBasis(jacobian, s, bases[s]))
-      })
-    },
-    curvature: () => ({ structure: 'ekfac', size: values.length, blocks, values }),
-  }
-}
-
-/** The factors of one parameter, as those of the only one there is, in its eigenbasis. */
-function inBasis({ seeds, examples, factors }: FactoredJacobian, slot: number, blocks: TensorBlocks): FactoredJacobian {
-  const [{ left, right }] = blocks
-  return { seeds, examples, factors: factors.flatMap((factor): FactoredJacobian['factors'] => {
-    if (factor.kind === 'direct') {
-      return factor.parameter === slot
-        ? [{ ...factor, parameter: 0,
-          gradient: rotateTensor(blocks, Float64Array.from(factor.gradient), seeds * examples) }]
-        : []
-    }
-    const [weight, bias] = [factor.weight === slot ? 0 : -1, factor.bias === slot ? 0 : -1]
-    return weight < 0 && bias < 0 ?
-      [] :
-      [{ ...factor, weight, bias, a: weight === 0 ? times(factor.a, right?.vectors) : factor.a,
-        g: times(factor.g, left) }]
-  }) }
-}
-
-/** Rows times a square matrix, in float64. */
-function times(rows: RealArray, basis: Float64Array | undefined): RealArray {
-  if (basis === undefined) return rows
-  const size = Math.sqrt(basis.length)
-  const count = size === 0 ? 0 : rows.length / size
-  const result = new Float64Array(rows.length)
-  gemm(false, false, count, size, size, 1, Float64Array.from(rows), basis, 0, result)
-  return result
+/** A tensor's blocks with the bases in which the squares of its gradients are summed. */
+export function rotatedTensor(blocks: TensorBlocks): RotatedTensor {
+  return blocks.map(({ out, in: inputs, left, right }) => ({ out, in: inputs, left, right: right?.vectors }))
 }
 
 /** The posterior: in every block's eigenbasis the precision is its own values / (sigma^2 T) + delta. */
 export function ekfacPosterior(curvature: EkfacCurvature, slots: readonly ParameterSlot[], mean: Float64Array,
   settings: PosteriorSettings): StructuredPosterior {
   const blocks = once(() =>
-    basesOf(curvature.blocks).map((tensor, t) => {
+    eigenbases(curvature.blocks).map((tensor, t) => {
       let { offset } = slots[t]
       return tensor.map(block => {
         const from = offset
@@ -108,7 +71,7 @@ export function ekfacMatrix({ size, blocks, values }: EkfacCurvature): Float64Ar
   checkBytes('The dense matrix', 16 * size * size, 'Ask for variances instead.')
   const matrix = new Float64Array(size * size)
   let offset = 0
-  for (const block of basesOf(blocks).flat()) {
+  for (const block of eigenbases(blocks).flat()) {
     const own = block.out * block.in
     // Rows of the identity in the eigenbasis, each times the roots of the eigenvalues.
     const unit = new Float64Array(own * own)

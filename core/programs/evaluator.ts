@@ -89,6 +89,8 @@ export interface Evaluator {
   readonly kroneckerSums:
     | ((x: Inputs, seeds: Seeds, sums: readonly OperatorSums[], inputs: boolean) => Promise<RealArray>)
     | undefined
+  /** The program whose results are the Jacobian of so many seeds in factored form. */
+  factorsProgram(seeds: number): FactorsProgram
   /** What the Gauss-Newton matrix leaves out of the Hessian. @throws GraphError NOT_DIFFERENTIABLE */
   secondDerivatives(): HessianMap
   dispose(): void
@@ -143,6 +145,7 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
     kroneckerSums: subset === 'all' && factors(1).factors.every(factor => factor.kind === 'linear')
       ? kroneckerSums(programs, factors, precision)
       : undefined,
+    factorsProgram: factors,
     secondDerivatives: () => (secondOrder ??= hessianMap(network, slots, engine, precision)),
     dispose: () => {
       programs.dispose()

@@ -1,8 +1,12 @@
 /** @file Kronecker eigenbases with eigenvalues of their own, against definitions and the structures around them. */
 import fc from 'fast-check'
 import t from 'tap'
+import { convertPrecision } from '../../../core/engine/precision.js'
+import type { Graph } from '../../../core/graph/graph.js'
 import { laplace, type LaplaceOptions } from '../../../core/index.js'
 import { loadPosterior } from '../../../core/laplace/load-posterior.js'
+import { rotateMatrices } from '../../../core/posterior/eigen-block.js'
+import { eigenbases } from '../../../core/posterior/ekfac.js'
 import { float64, type Tensor } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
 import { drawer, mixedNetworks } from '../../support/random-network.js'
@@ -63,6 +67,43 @@ t.test('in the Kronecker basis the diagonal is that of H: trace, distance, every
   }), { numRuns: 25, seed: 5 })
   t.pass()
 })
+
+t.test('the values are the diagonal of H in the bases, for every kind of parameter and in both precisions', async t => {
+  for (const kind of Object.keys(mixedNetworks)) {
+    const { graph, x, outputs } = mixedNetworks[kind](drawer(11))
+    for (const [own, data, most] of [[graph, x, 1e-12], [single(graph), { ...x, dtype: 'float32' as const,
+      data: Float32Array.from(x.data) }, 1e-4]] as const) {
+      const fit = (structure: 'full' | 'ekfac') =>
+        laplace(own, { likelihood: 'classification', subset: 'all', structure, priorPrecision: 1 }).fit(data,
+          labels(5, outputs))
+      const [full, ekfac] = [await fit('full'), await fit('ekfac')]
+      const { curvature } = ekfac.state.structured
+      if (curvature.structure !== 'ekfac') throw new Error('another structure')
+      const sizes = full.state.structured.slots.map(slot => slot.size)
+      const blocks = blocksOf(full.H.toDense(), sizes)
+      const found = eigenbases(curvature.blocks).flatMap((tensor, b) => {
+        const [size, [block]] = [sizes[b], tensor]
+        const unit = Float64Array.from({ length: size * size }, (_, i) => Number(i % (size + 1) === 0))
+        // Rows of the identity in the bases: column j is the vector of coordinate j.
+        const Q = rotateMatrices(block, unit, size, false)
+        return Array.from({ length: size }, (_, j) => {
+          let sum = 0
+          for (let a = 0; a < size; a++) {
+            for (let c = 0; c < size; c++) sum += Q[a * size + j] * blocks[b][a * size + c] * Q[c * size + j]
+          }
+          return sum
+        })
+      })
+      t.ok(relativeDifference(curvature.values, Float64Array.from(found)) < most, kind)
+    }
+  }
+})
+
+/** The same network in float32. */
+function single(graph: Graph): Graph {
+  const inputs = graph.inputs.map(input => ({ ...input, dtype: 'float32' as const }))
+  return { ...convertPrecision(graph, 'float32'), inputs }
+}
 
 t.test('one example without positions: exact on the diagonal blocks that are Kronecker products', async t => {
   const { graph, x } = mixedNetworks['layers'](drawer(3))
