@@ -2,6 +2,7 @@
  * @file Large fits with no option set: CPU time, wall time and the largest resident memory.
  *
  *     node bench/large.mjs head|stream|weights|exact [--rows N] [--threads T] [--sizes A,B,C] [--progress]
+ *     node bench/large.mjs stream --making     # what making the rows costs of it, without a fit
  *
  * Networks are drawn by a seed and labels from networks nearby, so that the networks know their rows and nothing has to
  * be trained.
@@ -22,7 +23,7 @@ const LATENT = 20
 
 const { values: options, positionals: [name] } = parseArgs({ allowPositionals: true,
   options: { rows: { type: 'string' }, threads: { type: 'string' }, sizes: { type: 'string' },
-    progress: { type: 'boolean' } } })
+    progress: { type: 'boolean' }, making: { type: 'boolean' } } })
 const { sizes: usual, rows: usualRows, batch } = CASES[name]
 const sizes = options.sizes?.split(',').map(Number) ?? usual
 const rows = Number(options.rows ?? usualRows)
@@ -38,9 +39,18 @@ const threads = options.threads === undefined ? {} : { threads: Number(options.t
 const fit = laplace(graph, { likelihood: 'classification', ...threads })
 const given = batch === undefined ? await labelled(rows) : undefined
 let before = now()
+if (options.making) {
+  for await (const { y } of batches()) if (y.data.length === 0) break
+  console.log(JSON.stringify({ name, rows, making: spent() }))
+  process.exit(0)
+}
 const work = { onProgress: ({ stage, done, total }) => {
   if (options.progress) {
-    console.error(`${stage} ${done}/${total ?? '?'} ${((performance.now() - before.wall) / 1000).toFixed(1)} s`)
+    const { cpu, wall } = spent()
+    const resident = Math.round(process.memoryUsage().rss / 1e6)
+    console.error(
+      `${stage} ${done}/${total ?? '?'} ${wall.toFixed(1)} s, ${cpu.toFixed(1)} s of a processor, ${resident} MB`,
+    )
   }
 } }
 const posterior = given === undefined
@@ -82,26 +92,36 @@ function networkOf(own) {
 
 /** Rows near a surface of few dimensions, as real ones are, with labels that the other network draws. */
 async function labelled(count) {
-  const x = normals(count * width, 0.1)
-  const latent = normals(count * LATENT, 1)
-  for (let n = 0; n < count; n++) {
+  // Float32 throughout and nothing between: what making takes of memory is not the fit's.
+  const x = random.fillNormal(new Float32Array(count * width))
+  const latent = random.fillNormal(new Float32Array(LATENT))
+  for (let n = 0; n < count; n++, random.fillNormal(latent)) {
+    const row = x.subarray(n * width, (n + 1) * width)
+    for (let i = 0; i < width; i++) row[i] *= 0.1
     for (let k = 0; k < LATENT; k++) {
-      const z = latent[n * LATENT + k]
-      for (let i = 0; i < width; i++) x[n * width + i] += z * factors[k * width + i]
+      const z = latent[k]
+      const factor = factors.subarray(k * width, (k + 1) * width)
+      for (let i = 0; i < width; i++) row[i] += z * factor[i]
     }
   }
   const input = tensor('float32', [count, width], x)
   const { data: logits } = await forward(teacher, input)
-  const y = Float64Array.from({ length: count }, (_, n) => {
-    let [best, most] = [0, -Infinity]
-    for (let c = 0; c < classes; c++) {
-      // The largest logit with Gumbel's noise is a draw from the softmax.
-      const value = logits[n * classes + c] - Math.log(-Math.log(random.uniform()))
-      if (value > most) [best, most] = [c, value]
-    }
-    return best
-  })
+  const y = Float64Array.from({ length: count }, (_, n) => drawn(logits.subarray(n * classes, (n + 1) * classes)))
   return { x: input, y: { dtype: 'int64', shape: [count], data: y } }
+}
+
+/** A class by the softmax of its logits. */
+function drawn(logits) {
+  let most = -Infinity
+  for (let c = 0; c < classes; c++) most = Math.max(most, logits[c])
+  let sum = 0
+  for (let c = 0; c < classes; c++) sum += Math.exp(logits[c] - most)
+  let rest = sum * random.uniform()
+  for (let c = 0; c < classes; c++) {
+    rest -= Math.exp(logits[c] - most)
+    if (rest < 0) return c
+  }
+  return classes - 1
 }
 
 async function* batches() {

@@ -17,6 +17,28 @@ const LARGEST_EXPONENT = 400
  * @throws NumericalError NO_CONVERGENCE, which numbers that are not finite lead to
  */
 export function symmetricEigen(n: number, matrix: Float64Array): Eigen {
+  const { scaled, unscale } = withinRange(n, matrix)
+  const { values, vectors } = decompose(n, scaled)
+  return { values: unscale(values), vectors }
+}
+
+/**
+ * The eigenvalues alone, ascending, which take a fifth of the time.
+ * @throws NumericalError NO_CONVERGENCE, which numbers that are not finite lead to
+ */
+export function symmetricEigenvalues(n: number, matrix: Float64Array): Float64Array {
+  const { scaled, unscale } = withinRange(n, matrix)
+  return unscale(valuesOf(n, scaled)).sort()
+}
+
+/**
+ * The matrix, divided where its largest number is out of range, and what undoes that to its eigenvalues.
+ * @throws NumericalError NO_CONVERGENCE for numbers that are not finite
+ */
+function withinRange(n: number, matrix: Float64Array): {
+  readonly scaled: Float64Array
+  readonly unscale: (values: Float64Array) => Float64Array
+} {
   const largest = largestInLower(n, matrix)
   if (!Number.isFinite(largest)) {
     throw new NumericalError('NO_CONVERGENCE',
@@ -24,12 +46,12 @@ export function symmetricEigen(n: number, matrix: Float64Array): Eigen {
         'infinity.', { size: n })
   }
   const exponent = largest === 0 ? 0 : Math.round(Math.log2(largest))
-  if (Math.abs(exponent) <= LARGEST_EXPONENT) return decompose(n, matrix)
+  if (Math.abs(exponent) <= LARGEST_EXPONENT) return { scaled: matrix, unscale: values => values }
   // In two factors, as 2^1074 alone is not a number of this type.
   const half = 2 ** -Math.trunc(exponent / 2)
   const rest = 2 ** -(exponent - Math.trunc(exponent / 2))
-  const { values, vectors } = decompose(n, matrix.map(value => value * half * rest))
-  return { values: values.map(value => value / half / rest), vectors }
+  return { scaled: matrix.map(value => value * half * rest),
+    unscale: values => values.map(value => value / half / rest) }
 }
 
 function largestInLower(n: number, matrix: Float64Array): number {
@@ -47,25 +69,20 @@ function largestInLower(n: number, matrix: Float64Array): number {
 
 function decompose(n: number, matrix: Float64Array): Eigen {
   if (n < 2) return plainEigen(n, matrix)
-  const stride = rowStride(n)
-  const matrixBytes = n * stride * 8
-  const found = withEigenMemory(n, stride, matrixBytes, (kernel, at, work) => {
-    const values = new Float64Array(n)
-    const vectors = new Float64Array(n * n)
-    copyRows(n, matrix, n, kernelView(kernel, matrix, at, n * stride), stride)
-    const atValues = at + matrixBytes
-    if (kernel.symmetricEigen(n, at, stride, atValues, work) === 0) {
-      throw new NumericalError('NO_CONVERGENCE', `The eigen-decomposition of a ${n} x ${n} matrix did not converge.`, {
-        size: n,
-      })
-    }
+  const found = withEigenMemory(n, matrix, 'symmetricEigen', ({ kernel, at, stride, values }) => {
     pause(-1)
+    const vectors = new Float64Array(n * n)
     // Copies, not views: the next call of any kernel writes over this memory.
-    values.set(kernelView(kernel, values, atValues, n))
     copyRows(n, kernelView(kernel, vectors, at, n * stride), stride, vectors, n)
-    return { values, vectors }
+    return { values: values.slice(), vectors }
   })
   return found ?? plainEigen(n, matrix)
+}
+
+function valuesOf(n: number, matrix: Float64Array): Float64Array {
+  if (n < 2) return plainEigen(n, matrix).values
+  const found = withEigenMemory(n, matrix, 'symmetricEigenvalues', ({ values }) => values.slice())
+  return found ?? plainEigen(n, matrix).values
 }
 
 /** Copies an n x n matrix; of a large one the pages alone, written to for the first time, take a tenth of a second. */
@@ -76,15 +93,37 @@ function copyRows(n: number, source: Float64Array, fromStride: number, target: F
   }
 }
 
-/** Memory for the matrix, its n eigenvalues (one row) and the workspace, whose size the kernel knows. */
-function withEigenMemory(n: number, stride: number, matrixBytes: number,
-  work: (kernel: KernelExports, at: number, workspace: number) => Eigen): Eigen | undefined {
-  const workBytes = withKernelMemory(0, kernel => kernel.symmetricEigenBytes(n, stride) >>> 0)
+/** What a kernel has left in its memory: eigenvalues, and from `at` on rows `stride` numbers apart. */
+interface KernelResult {
+  readonly kernel: KernelExports
+  readonly at: number
+  readonly stride: number
+  readonly values: Float64Array
+}
+
+/**
+ * Runs a kernel on a copy of the matrix, and `read` on what it leaves.
+ * @returns undefined, and nothing is done, where there are no kernels or not enough memory
+ */
+function withEigenMemory<R>(n: number, matrix: Float64Array, name: 'symmetricEigen' | 'symmetricEigenvalues',
+  read: (result: KernelResult) => R): R | undefined {
+  const stride = rowStride(n)
+  const matrixBytes = n * stride * 8
+  const workBytes = withKernelMemory(0, kernel => kernel[`${name}Bytes`](n, stride) >>> 0)
   if (workBytes === undefined) return undefined
   const before = matrixBytes + stride * 8
   // Five matrices of workspace and arguments; beyond 4 GB the kernel's own sum would have wrapped around.
   if (5 * matrixBytes > 2 ** 32) return undefined
-  return withKernelMemory(before + workBytes, (kernel, at) => work(kernel, at, at + before))
+  return withKernelMemory(before + workBytes, (kernel, at) => {
+    copyRows(n, matrix, n, kernelView(kernel, matrix, at, n * stride), stride)
+    const atValues = at + matrixBytes
+    if (kernel[name](n, at, stride, atValues, at + before) === 0) {
+      throw new NumericalError('NO_CONVERGENCE', `The eigen-decomposition of a ${n} x ${n} matrix did not converge.`, {
+        size: n,
+      })
+    }
+    return read({ kernel, at, stride, values: kernelView(kernel, matrix, atValues, n) })
+  })
 }
 
 /**

@@ -33,6 +33,8 @@ export interface KernelExports {
   triangularSolveRight(n: number, m: number, l: number, b: number): void
   symmetricEigenBytes(n: number, ld: number): number
   symmetricEigen(n: number, a: number, ld: number, values: number, work: number): number
+  symmetricEigenvaluesBytes(n: number, ld: number): number
+  symmetricEigenvalues(n: number, a: number, ld: number, values: number, work: number): number
   exp32: Elementwise
   exp64: Elementwise
   tanh32: Elementwise

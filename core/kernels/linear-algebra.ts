@@ -1,5 +1,5 @@
 /** @file The matrix kernels that the rest of the core calls. */
-export { symmetricEigen } from './eigen.js'
+export { symmetricEigen, symmetricEigenvalues } from './eigen.js'
 export { lowRankEigen } from './low-rank-eigen.js'
 export { matrixTimes } from './matrix-vector.js'
 export { packedLength, packedProducts } from './packed-products.js'

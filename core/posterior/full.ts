@@ -2,7 +2,7 @@
 import type { Curvature } from '../curvature/curvature.js'
 import { NumericalError } from '../errors/errors.js'
 import { jitteredCholesky, type JitteredFactor } from '../kernels/jittered-cholesky.js'
-import { choleskyInverse, gemm, symmetricEigen, triangularSolve,
+import { choleskyInverse, gemm, symmetricEigenvalues, triangularSolve,
   triangularSolveRight } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
@@ -56,7 +56,7 @@ const ROUNDING = 1e-8
 
 /** @throws NumericalError NOT_POSITIVE_DEFINITE for a Hessian that is indefinite: no evidence has a maximum there */
 function eigenvalues({ size, matrix }: FullCurvature): Float64Array {
-  const { values } = symmetricEigen(size, matrix)
+  const values = symmetricEigenvalues(size, matrix)
   const [least, most] = [Math.min(...values), Math.max(...values)]
   if (least < -ROUNDING * most) {
     throw new NumericalError('NOT_POSITIVE_DEFINITE',

@@ -6,7 +6,8 @@ import { zeroCurvature } from '../curvature/accumulate.js'
 import type { Curvature } from '../curvature/curvature.js'
 import { accumulateLastLayer, lastLayerIndices, withOnes } from '../curvature/last-layer.js'
 import { asFloat64 } from '../curvature/real.js'
-import { gemm, type RealArray, symmetricEigen, syrk, zerosLike } from '../kernels/linear-algebra.js'
+import { gemm, type RealArray, symmetricEigen, symmetricEigenvalues, syrk,
+  zerosLike } from '../kernels/linear-algebra.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { lastLayerShape } from '../network/linear-shape.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
@@ -127,7 +128,7 @@ function curvatures(likelihood: LikelihoodModel, slots: readonly ParameterSlot[]
           : []
       }
       const a = inputValues ??= inputEigenvalues(features, examples, inputs)
-      const b = symmetricEigen(outputs, likelihood.sumHessian(f, examples, outputs)).values.map(value =>
+      const b = symmetricEigenvalues(outputs, likelihood.sumHessian(f, examples, outputs)).map(value =>
         Math.max(0, value)
       )
       return slots.map((_, i) => (i === layer.bias ? b : outer(b, a)))
@@ -155,7 +156,7 @@ function inputEigenvalues(features: RealArray, examples: number, inputs: number)
   if (examples < inputs) gemm(false, true, size, size, inputs, 1, rows, rows, 0, matrix)
   else syrk(inputs, examples, 1, rows, 0, matrix)
   const values = new Float64Array(inputs)
-  values.set(symmetricEigen(size, matrix).values.map(value => Math.max(0, value) / examples), inputs - size)
+  values.set(symmetricEigenvalues(size, matrix).map(value => Math.max(0, value) / examples), inputs - size)
   return values
 }
 

@@ -9,7 +9,7 @@
 import { breathe, shareOfRounds, shareReporter, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import { denseMatrices, gathered } from '../curvature/blocks.js'
 import type { Curvature } from '../curvature/curvature.js'
-import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
+import { hessianFactor, onePrecision, type PosteriorSettings } from '../options/hyperparameters.js'
 import type { PriorStructure, SumShape } from '../options/words.js'
 import { boundedPrecision, HIGHEST_PRECISION, LOWEST_PRECISION } from './bounds.js'
 import { type LinearMode, linearMode, type LinearObjective } from './linear-mode.js'
@@ -65,6 +65,7 @@ const FIRST_TOLERANCE = 0.03
 
 /** One evaluation of the fixed-point map. */
 interface Round {
+  readonly point: Float64Array
   readonly mode: LinearMode
   /** Changes of the image below this are rounding. */
   readonly rounding: number
@@ -81,7 +82,7 @@ export async function tuneLinearized(model: LinearModel, options: LinearizedOpti
   const floored = options.tuneNoise ? noiseFloor(model, groups, options.settings.temperature) : undefined
   const large = model.examples * model.size > LARGE
   const rotated = large && groups.length === 1 && options.settings.priorMean === 0 ?
-    rotatedModes(model, options.sampled)
+    rotatedModes(model, options.start, options.sampled)
     : undefined
   let start = options.start
   let rounds = 0
@@ -91,30 +92,33 @@ export async function tuneLinearized(model: LinearModel, options: LinearizedOpti
     throwIfCancelled(options.work.signal)
     onShare(shareOfRounds(rounds++, USUAL_ROUNDS))
     const settings = settingsAt(options, groups, point, floored)
-    const mode = rotated !== undefined && typeof settings.priorPrecision === 'number'
-      ? await rotated.modeAt(hessianFactor(settings), settings.priorPrecision, start, tolerance, options.work)
-      : await linearMode(model, objectiveOf(model, groups, settings), start, tolerance, options.work.signal)
-    start = mode.w
+    const found = await rotated?.modeAt(hessianFactor(settings), onePrecision(settings.priorPrecision), tolerance,
+      options.work)
+    const mode = found ??
+      await linearMode(model, objectiveOf(model, groups, settings), start, tolerance, options.work.signal)
+    if (found === undefined) start = mode.w
     const { gamma, rounding } = effectiveParameters(model, options.shape, groups, settings, mode)
-    const squares = squaredDeviations(groups, mode.w, settings)
+    const squares = found === undefined ? squaredDeviations(groups, mode.w, settings) : [found.squaredNorm]
     const precision = gamma.map((value, g) => boundedPrecision(value / squares[g]))
     const noise = floored === undefined ? [] : [floored(precision, noiseVariance(model, mode, gamma))]
     const image = Float64Array.from([...precision.map(Math.log), ...noise.map(variance => 0.5 * Math.log(variance))])
-    return { mode, gamma, image, rounding }
+    return { point, mode, gamma, image, rounding }
   }
   const first = new Float64Array(groups.length + (options.tuneNoise ? 1 : 0))
   if (rotated !== undefined) first[0] = Math.log(rotated.firstPrecision(hessianFactor(options.settings)))
   if (options.tuneNoise) first[groups.length] = Math.log(options.settings.sigmaNoise)
   const goal = large ? options.sampled === true ? SAMPLE_TOLERANCE : LARGE_TOLERANCE : TOLERANCE
-  const { point, converged } = await fixedPoint(first, goal, evaluate)
-  const last = await evaluate(point, Math.max(FINAL_TOLERANCE, goal / 10))
+  const { point, round } = await fixedPoint(first, goal, evaluate)
+  // Another sample of the rows would change more than one more round does.
+  const last = (options.sampled === true ? round : undefined) ??
+    await evaluate(point, Math.max(FINAL_TOLERANCE, goal / 10))
   const edge = point.subarray(0, groups.length).some(value =>
     Math.exp(value) <= 2 * LOWEST_PRECISION || Math.exp(value) >= HIGHEST_PRECISION / 2
   )
-  const settings = settingsAt(options, groups, point, floored)
+  const settings = settingsAt(options, groups, last.point, floored)
   const notes = [
     ...(edge ? ['The prior precision ran to the edge of its range: the data say nothing about these weights.'] : []),
-    ...(converged || edge ? [] : [`Tuning stopped after ${MOST_ROUNDS} rounds before it converged.`]),
+    ...(round !== undefined || edge ? [] : [`Tuning stopped after ${MOST_ROUNDS} rounds before it converged.`]),
     ...(floored !== undefined && atFloor(settings, floored) ? [floorNote(settings.sigmaNoise)] : []),
   ]
   return {
@@ -230,20 +234,23 @@ function noiseVariance(model: LinearModel, { loss }: LinearMode, gamma: Float64A
 
 /**
  * x = map(x) by Anderson's method of depth 1 (for one unknown: the secant method), which falls back to a plain step
- * whenever the residual has grown. `map` gets the precision that its inner search needs.
+ * whenever the residual has grown. `map` gets the precision that its inner search needs. The round is the one that
+ * ended the search; there is none where it did not converge.
  */
 async function fixedPoint(start: Float64Array, goal: number,
-  map: (point: Float64Array, tolerance: number) => Promise<Pick<Round, 'image' | 'rounding'>>
-): Promise<{ point: Float64Array, converged: boolean }> {
+  map: (point: Float64Array, tolerance: number) => Promise<Round>
+): Promise<{ point: Float64Array, round: Round | undefined }> {
   let before: { image: Float64Array, residual: Float64Array } | undefined
   let point = start
   let smallest = Infinity
   let tolerance = FIRST_TOLERANCE
+  let last: Round | undefined
   for (let round = 0; round < MOST_ROUNDS; round++) {
-    const { image, rounding } = await map(point, tolerance)
+    last = await map(point, tolerance)
+    const { image, rounding } = last
     const residual = image.map((value, i) => value - point[i])
     const size = residual.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
-    if (size <= Math.max(goal, rounding)) return { point: image, converged: true }
+    if (size <= Math.max(goal, rounding)) return { point: image, round: last }
     // A Newton step leaves an error far below its own length, so that the mode follows the residual.
     tolerance = Math.min(FIRST_TOLERANCE, Math.max(FINAL_TOLERANCE, 0.1 * size))
     const grown = size > smallest
@@ -251,7 +258,7 @@ async function fixedPoint(start: Float64Array, goal: number,
     point = grown || before === undefined ? image : mixed(image, residual, before)
     before = { image, residual }
   }
-  return { point, converged: false }
+  return { point, round: undefined }
 }
 
 /** What is added to the logarithm of a precision beyond a plain step is below this, or below ten plain steps. */

@@ -32,18 +32,24 @@ interface RotatedPoint extends NewtonPoint {
   readonly loss: number
 }
 
-/** Finds modes of s loss(w) + delta/2 |w|^2. */
+/** Finds modes of s loss(w) + delta/2 |w|^2, each from the one before. */
 export interface ModeFinder {
-  modeAt(scale: number, delta: number, start: Float64Array, tolerance: number, work: WorkOptions): Promise<LinearMode>
+  modeAt(scale: number, delta: number, tolerance: number, work: WorkOptions): Promise<RotatedMode>
   /** About the fixed point of the prior precision: that of the model that is quadratic as the loss is at w = 0. */
   firstPrecision(scale: number): number
 }
 
+/** A mode whose weights are made when they are asked for: on the way to the prior's precision only their length is. */
+export interface RotatedMode extends LinearMode {
+  readonly squaredNorm: number
+}
+
 /**
  * The finder of a model; its eigenbasis is made once.
+ * @param start weights from which the first mode is sought
  * @param rough whether six digits of outputs and gradients are enough
  */
-export function rotatedModes(model: LinearModel, rough = false): ModeFinder {
+export function rotatedModes(model: LinearModel, start: Float64Array, rough = false): ModeFinder {
   const { outputs, examples, width, indices, size } = model
   const rotation = rotate(model)
   const { rank, coordinates, basis } = rotation
@@ -60,16 +66,19 @@ export function rotatedModes(model: LinearModel, rough = false): ModeFinder {
     gemm(false, false, outputs, rank, width, 1, matrix, basis, 0, own)
     return own
   }
-  // The next mode is sought from this one.
-  let last: { readonly w: Float64Array, readonly weights: Float64Array } | undefined
-  const modeAt: ModeFinder['modeAt'] = async (scale, delta, start, tolerance, work) => {
+  const back = (weights: Float64Array): Float64Array => {
+    const [w, matrix] = [new Float64Array(size), new Float64Array(outputs * width)]
+    gemm(false, true, outputs, width, rank, 1, weights, basis, 0, matrix)
+    for (let i = 0; i < size; i++) w[indices[i]] = matrix[i]
+    return w
+  }
+  let last = centre(rotated(start), model)
+  const modeAt: ModeFinder['modeAt'] = async (scale, delta, tolerance, work) => {
     const pointAt = (weights: Float64Array, f: Float64Array): RotatedPoint => {
       const loss = model.loss(f)
       return { weights, f, loss, objective: scale * loss + delta / 2 * dot(weights, weights) }
     }
-    const own = last?.w === start ? last.weights.slice() : rotated(start)
-    centre(own, model)
-    const from = pointAt(own, outputsAt(own, precise))
+    const from = pointAt(last, outputsAt(last, precise))
     const { weights, f, loss } = await newtonMode(from, tolerance, work,
       async ({ weights: at, f: outputsThere }, forcing) => {
         const direction = await directionAt(model, rotation, { single, precise }, { scale, delta, weights: at,
@@ -77,12 +86,11 @@ export function rotatedModes(model: LinearModel, rough = false): ModeFinder {
         // What a step changes needs no more digits than the step has: of the mode they are those that are left.
         return stepFrom(at, outputsThere, direction, outputsAt(direction, single), pointAt)
       })
-    const matrix = new Float64Array(outputs * width)
-    gemm(false, true, outputs, width, rank, 1, weights, basis, 0, matrix)
-    const w = new Float64Array(size)
-    for (let i = 0; i < size; i++) w[indices[i]] = matrix[i]
-    last = { w, weights }
-    return { w, f, loss }
+    last = weights
+    let w: Float64Array | undefined
+    return { f, loss, squaredNorm: dot(weights, weights), get w() {
+      return w ??= back(weights)
+    } }
   }
   return { modeAt, firstPrecision: scale => precisionAtZero(model, rotation, scale) }
 }
@@ -124,10 +132,14 @@ function precisionAtZero(model: LinearModel, { rank, values, coordinates }: Rota
 
 function stepFrom(weights: Float64Array, f: Float64Array, direction: Float64Array, image: Float64Array,
   pointAt: (weights: Float64Array, f: Float64Array) => RotatedPoint): NewtonStep<RotatedPoint> {
-  return {
-    at: length =>
-      pointAt(weights.map((value, i) => value - length * direction[i]), f.map((value, i) => value - length * image[i])),
-  }
+  return { at: length => pointAt(moved(weights, length, direction), moved(f, length, image)) }
+}
+
+/** x - length d */
+function moved(x: Float64Array, length: number, d: Float64Array): Float64Array {
+  const result = new Float64Array(x.length)
+  for (let i = 0; i < x.length; i++) result[i] = x[i] - length * d[i]
+  return result
 }
 
 /** The eigenbasis of phi phi' or of phi' phi. */
@@ -176,7 +188,7 @@ interface Coordinates {
 
 /** Numbers in the precision of others: the kernels multiply arrays of one type. */
 function inPrecision(other: RealArray, values: Float64Array): RealArray {
-  return other instanceof Float32Array ? Float32Array.from(values) : values
+  return other instanceof Float32Array ? new Float32Array(values) : values
 }
 
 /** Newton's direction, C x rank. Products with the Hessian are in float32: a direction needs no more digits. */
@@ -193,19 +205,22 @@ async function directionAt(model: LinearModel, { rank, values }: Rotation, { sin
   for (let at = 0; at < sums.length; at += outputs) {
     for (let c = 0; c < outputs; c++) curvature[c] += sums[at + c] / examples
   }
+  const inverse = new Float64Array(gradient.length)
+  for (let c = 0, at = 0; c < outputs; c++) {
+    for (let k = 0; k < rank; k++, at++) inverse[at] = 1 / (scale * curvature[c] * values[k] + delta)
+  }
   const { x } = await conjugateGradients({
     times: v => {
       const image = new Float32Array(examples * outputs)
-      gemm(false, true, examples, outputs, rank, 1, single, Float32Array.from(v), 0, image)
-      const product = v.map(value => delta * value)
+      gemm(false, true, examples, outputs, rank, 1, single, new Float32Array(v), 0, image)
+      const product = new Float64Array(v.length)
+      for (let i = 0; i < v.length; i++) product[i] = delta * v[i]
       gemm(true, false, outputs, rank, examples, scale, lambda(image), single, 1, product)
       return product
     },
     precondition: v => {
       const z = centre(v.slice(), model)
-      for (let c = 0, at = 0; c < outputs; c++) {
-        for (let k = 0; k < rank; k++, at++) z[at] /= scale * curvature[c] * values[k] + delta
-      }
+      for (let i = 0; i < z.length; i++) z[i] *= inverse[i]
       return centre(z, model)
     },
   }, gradient, forcing, MOST_PRODUCTS)

@@ -1,5 +1,6 @@
 /** @file Eigenvalues and eigenvectors of a small symmetric tridiagonal matrix by QL steps with implicit shifts. */
 import { at, put } from './f64-array'
+import { pause } from './pause'
 
 /** Steps allowed for one eigenvalue; two or three are usual. */
 const MAX_STEPS: i32 = 60
@@ -9,6 +10,9 @@ const MAX_STEPS: i32 = 60
  */
 const PATIENT_STEPS: i32 = 10
 
+/** Values of one decomposition from which on the host may look before each. */
+const LONG: i32 = 256
+
 /** c and s of a rotation, and the length it makes. */
 let cosine: f64 = 1
 let sine: f64 = 0
@@ -17,18 +21,19 @@ let sine: f64 = 0
  * Eigen-decomposition of the tridiagonal matrix of n numbers `d` on and n - 1 numbers `e` beside its diagonal.
  * @param d overwritten with the eigenvalues, in no order
  * @param e overwritten; has room for n numbers
- * @param z n x n rows of stride ld: overwritten, row r is the eigenvector of value r
+ * @param z n x n rows of stride ld: overwritten, row r is the eigenvector of value r; 0 where values are enough
  * @returns whether it converged
  */
 export function implicitQl(n: i32, d: usize, e: usize, z: usize, ld: i32): bool {
   const stride = <usize> ld << 3
-  for (let i = 0; i < n; i++) {
+  for (let i = 0; z != 0 && i < n; i++) {
     memory.fill(z + <usize> i * stride, 0, <usize> n << 3)
     store<f64>(z + <usize> i * stride + (<usize> i << 3), 1)
   }
   let largest: f64 = 0
   for (let i = 0; i < n; i++) largest = max(largest, max(abs(at(d, i)), i < n - 1 ? abs(at(e, i)) : 0))
   for (let first = 0; first < n; first++) {
+    if (n >= LONG) pause(-1)
     let steps = 0
     while (true) {
       const last = unreducedEnd(n, first, d, e, steps < PATIENT_STEPS ? 0 : f64.EPSILON * largest)
@@ -73,7 +78,7 @@ function step(first: i32, last: i32, n: i32, d: usize, e: usize, z: usize, strid
     shift = sine * r
     put(d, i + 1, g + shift)
     g = cosine * r - b
-    rotateRows(n, z + <usize> i * stride, z + <usize> (i + 1) * stride)
+    if (z != 0) rotateRows(n, z + <usize> i * stride, z + <usize> (i + 1) * stride)
   }
   put(d, first, at(d, first) - shift)
   put(e, first, g)

@@ -12,7 +12,7 @@ import { addRowDots, addWeightedRowDots } from './row-dots'
 import { addGates, packGates, stepGru, stepLstm } from './recurrence'
 import { poolMaximum, poolPositions, poolSum } from './pool'
 import { normaliseRows, softmaxRows, sumRows } from './rows'
-import { decompose, eigenWorkBytes } from './symmetric-eigen'
+import { decompose, eigenvalues, eigenvalueWorkBytes, eigenWorkBytes } from './symmetric-eigen'
 import { solveLower, solveLowerTransposed, solveRight } from './triangular-solve'
 import { copyWalk } from './walk'
 import { winograd, winogradWeights } from './winograd'
@@ -92,6 +92,16 @@ export function symmetricEigenBytes(n: i32, ld: i32): usize {
  */
 export function symmetricEigen(n: i32, a: usize, ld: i32, values: usize, work: usize): bool {
   return decompose(n, a, ld, values, work)
+}
+
+/** Bytes of workspace that `symmetricEigenvalues` needs beside the matrix and its eigenvalues. */
+export function symmetricEigenvaluesBytes(n: i32, ld: i32): usize {
+  return eigenvalueWorkBytes(n, ld)
+}
+
+/** Eigenvalues, in no order, of a symmetric matrix, which is overwritten. Returns false where it does not converge. */
+export function symmetricEigenvalues(n: i32, a: usize, ld: i32, values: usize, work: usize): bool {
+  return eigenvalues(n, a, ld, values, work)
 }
 
 /** x_i = e^x_i for `count` f32. */

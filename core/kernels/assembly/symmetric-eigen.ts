@@ -5,6 +5,7 @@
 import { applyReflectors, REFLECTOR_ROWS } from './back-transformation'
 import { divideAndConquer, divideBytes } from './divide-and-conquer'
 import { at, indexAt, put } from './f64-array'
+import { implicitQl } from './implicit-ql'
 import { reduceToTridiagonal, REDUCTION_ROWS } from './tridiagonal-reduction'
 
 /**
@@ -37,6 +38,30 @@ export function decompose(n: i32, a: usize, ld: i32, values: usize, work: usize)
   applyReflectors(n, a, ld, tau, vectors, scratch)
   for (let i = 0; i < n; i++) put(values, i, scale * at(diagonal, indexAt(ascending, i)))
   transposeRows(n, vectors, ascending, a, rows)
+  return true
+}
+
+/** Bytes of workspace of `eigenvalues` beside the matrix itself: two vectors, and what the reduction uses. */
+export function eigenvalueWorkBytes(n: i32, ld: i32): usize {
+  const rows = <usize> ld << 3
+  return 2 * rows + REDUCTION_ROWS * rows + <usize> n * 512
+}
+
+/**
+ * The eigenvalues alone, which take a fifth of the time.
+ * @param a n rows of stride ld (even): the lower triangle is read; overwritten
+ * @param values n numbers: the eigenvalues, in no order
+ * @param work eigenvalueWorkBytes(n, ld) bytes
+ * @returns whether it converged
+ */
+export function eigenvalues(n: i32, a: usize, ld: i32, values: usize, work: usize): bool {
+  const rows = <usize> ld << 3
+  const below = work
+  const tau = below + rows
+  reduceToTridiagonal(n, a, ld, values, below, tau, tau + rows)
+  const scale = normalise(n, values, below)
+  if (!implicitQl(n, values, below, 0, 0)) return false
+  for (let i = 0; i < n; i++) put(values, i, scale * at(values, i))
   return true
 }
 

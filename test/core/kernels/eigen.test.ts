@@ -1,5 +1,5 @@
 import t from 'tap'
-import { symmetricEigen } from '../../../core/kernels/eigen.js'
+import { symmetricEigen, symmetricEigenvalues } from '../../../core/kernels/eigen.js'
 import { useKernelBuild } from '../../../core/kernels/kernel-module.js'
 import * as plain from '../../../core/kernels/plain.js'
 import { gemm } from '../../../core/kernels/product.js'
@@ -69,6 +69,9 @@ for (const build of allBuilds()) {
         const error = errorOf(n, matrix, values, vectors)
         t.ok(error < 1e-14 * (n + 1), `${name}: error ${error}`)
         t.ok(values.every((value, i) => i === 0 || value >= values[i - 1]!), `${name}: ascending`)
+        const alone = symmetricEigenvalues(n, matrix)
+        const largest = Math.max(Math.abs(values[0] ?? 0), Math.abs(values[n - 1] ?? 0)) || 1
+        t.ok(differenceOf(alone, values) <= 1e-14 * (n + 1) * largest, `${name}: the values alone`)
         t.equal(differenceOf(matrix, before), 0, `${name}: the argument is left alone`)
       }
     })
@@ -108,6 +111,8 @@ for (const build of allBuilds()) {
         const matrix = filled(new Float64Array(n * n), generator(n))
         matrix[(n - 1) * n] = bad
         t.throws(() => symmetricEigen(n, matrix), { code: 'NO_CONVERGENCE' }, `${bad} in ${n} x ${n}`)
+        t.throws(() => symmetricEigenvalues(n, matrix), { code: 'NO_CONVERGENCE' },
+          `${bad} in ${n} x ${n}, values alone`)
       }
     }
   })

@@ -23,11 +23,11 @@ for (const [name, outputs] of [['classification', 5], ['multilabel', 3], ['regre
       const [scale, delta] = [0.7, 0.3]
       const wanted = await linearMode(model, { scale, precision: new Float64Array(model.size).fill(delta),
         priorMean: new Float64Array(model.size) }, start)
-      const own = await rotatedModes(model).modeAt(scale, delta, start, 1e-9, {})
+      const own = await rotatedModes(model, start).modeAt(scale, delta, 1e-9, {})
       t.ok(relativeDifference(own.w, wanted.w) < 1e-6, `weights ${relativeDifference(own.w, wanted.w)}`)
       t.ok(relativeDifference(own.f, wanted.f) < 1e-6, 'outputs')
       t.ok(Math.abs(own.loss / wanted.loss - 1) < 1e-6, 'loss')
-      const rough = await rotatedModes(model, true).modeAt(scale, delta, start, 1e-4, {})
+      const rough = await rotatedModes(model, start, true).modeAt(scale, delta, 1e-4, {})
       t.ok(relativeDifference(rough.f, wanted.f) < 1e-3, 'outputs of a sample of rows')
     })
   }
