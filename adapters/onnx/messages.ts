@@ -57,6 +57,7 @@ export interface GraphMessage {
   readonly output?: readonly ValueInfoMessage[]
   readonly value_info?: readonly ValueInfoMessage[]
   readonly sparse_initializer?: readonly { readonly values?: TensorMessage | null }[]
+  readonly metadata_props?: readonly { readonly key: string, readonly value: string }[]
 }
 
 /** A node; an empty name stands for an optional input that is left out. */

@@ -46,7 +46,9 @@ export function findParameters(graph: Graph, origins: Origins): string[] {
   return [...graph.initializers].filter(([name, value]) => {
     if (!isFloat(value.dtype) || value.data.length === 0) return false
     const single = value.shape.length === 0
-    switch (originOf(origins, name)?.kind) {
+    const origin = originOf(origins, name)
+    if (origin?.learnt === true && value.data.length === 1) return around.uses.has(name)
+    switch (origin?.kind) {
       case 'parameter':
         return around.uses.has(name)
       case 'constant':
@@ -85,8 +87,12 @@ function madeByExporters(graph: Graph): Set<string> {
   return made
 }
 
-/** Sentences about the choice of parameters where the file leaves it open. */
-export function describeChoice(graph: Graph, parameters: readonly string[], origins: Origins): string[] {
+/**
+ * Sentences about the choice of parameters where the file leaves it open.
+ * @param guessed those of the parameters that neither a name nor a remark of the exporter calls learnt
+ */
+export function describeChoice(graph: Graph, parameters: readonly string[], guessed: readonly string[],
+  origins: Origins): string[] {
   const chosen = new Set(parameters)
   const statistics = new Set(
     graph.nodes.filter(node => node.op === 'BatchNormalization').flatMap(node => node.inputs.slice(3, 5)),
@@ -109,7 +115,11 @@ export function describeChoice(graph: Graph, parameters: readonly string[], orig
     ...say(numbers,
       list =>
         `Not counted as parameters, because single numbers are settings more often than learnt: ${list}. ` +
-        'The option parameters says otherwise.'),
+        "The option parameters says otherwise, with '*' for those that are counted."),
+    ...say(guessed,
+      list =>
+        `Counted as parameters by their use alone, because nothing in the file says whether they were learnt: ${list}. ` +
+        'Those that were not (random features, fixed filters, standardisation) belong in the option freeze.'),
     ...say(others.filter(isInCode),
       list =>
         `Not counted as parameters, because the file has them as constants of the network's code: ${list}. ` +
@@ -124,10 +134,25 @@ export function describeChoice(graph: Graph, parameters: readonly string[], orig
 /** What a single number that was learnt goes through: a temperature, a scale's logarithm, a power. */
 const SCALING = new Set(['Mul', 'Add', 'Sub', 'Div', 'Pow', 'Exp', 'Softplus', 'Sigmoid', 'Abs', 'Reciprocal'])
 
-/** Whether a single number has a name of the network's own, and scales or shifts a value: it may be learnt. */
+/** Names that torch's older exporter gives to numbers that it has worked out, of settings or of what was learnt. */
+const WORKED_OUT = /^onnx::\w+_\d+$/
+
+/**
+ * Whether a single number scales or shifts a value and may be learnt: it has a name of the network's own, or it was
+ * worked out by the exporter and is none that code would hold.
+ */
 function isOwnNumber(graph: Graph, name: string): boolean {
-  return OWN_NAME.test(name) && !MADE_UP.test(name)
+  const value = Number(graph.initializers.get(name)?.data[0])
+  return (WORKED_OUT.test(name) ? !isSetting(value) : OWN_NAME.test(name) && !MADE_UP.test(name))
     && graph.nodes.some(({ op, inputs }) => SCALING.has(op) && inputs.includes(name))
+}
+
+/** Whether a number is one of few digits, or the root or the reciprocal of one: what code is written with. */
+function isSetting(value: number): boolean {
+  return [value, 1 / value, value ** 2, value ** -2].some(number => {
+    const short = Number(number.toPrecision(3))
+    return Math.abs(short - number) <= 3e-7 * Math.abs(number)
+  })
 }
 
 function listNames(names: readonly string[]): string {

@@ -15,6 +15,7 @@ import { type ExternalData, externalReference, isExternal } from './external-dat
 import { describeFolded } from './folded-layers.js'
 import { unfoldTensors } from './folded-tensors.js'
 import { standardOpset } from './functions.js'
+import { guessedParameters } from './guessed-parameters.js'
 import { type Dimensions, openLengthsError, readInput } from './inputs.js'
 import type { GraphMessage, ModelMessage } from './messages.js'
 import { readInitializers, readSource, type Source, type SourceNode } from './nodes.js'
@@ -84,7 +85,8 @@ export function readOnnx(bytes: Uint8Array, options: OnnxOptions = {}): Graph {
   const given = options.module?.parameters ?? options.parameters
   const names = given === undefined ? findParameters(batched, origins) : chosenParameters(batched, given)
   const folded = options.module === undefined ? describeFolded(model, graph, noted, batched, names) : undefined
-  const notes = [...given === undefined ? describeChoice(batched, names, origins) : [],
+  const guessed = given === undefined ? guessedParameters(names, model, graph, origins) : []
+  const notes = [...given === undefined ? describeChoice(batched, names, guessed, origins) : [],
     ...folded === undefined ? [] : [folded]]
   const parameters = names.map(name => ({ name, shape: valueOf(batched, name).shape, transposed: false }))
   const complete = removeDead({ ...batched, parameters, notes: [...batched.notes, ...notes] })

@@ -12,7 +12,7 @@ import { DEEPEST_MESSAGE, LONGEST_NAME, MOST_MESSAGES, MOST_VALUES } from './lim
 type Kind = 'varint' | 'float' | 'text' | 'bytes' | 'packed' | { readonly message: MessageName,
   readonly once?: boolean }
 type MessageName = 'Model' | 'OperatorSet' | 'Function' | 'Graph' | 'Node' | 'Attribute' | 'Tensor' | 'Segment'
-  | 'Entry' | 'SparseTensor' | 'ValueInfo' | 'Type' | 'TensorType' | 'Shape' | 'Dimension'
+  | 'Entry' | 'Remark' | 'SparseTensor' | 'ValueInfo' | 'Type' | 'TensorType' | 'Shape' | 'Dimension'
 
 interface Field {
   readonly name: string
@@ -53,6 +53,7 @@ const MESSAGES: Readonly<Record<MessageName, Readonly<Record<number, Field>>>> =
     12: field('output', { message: 'ValueInfo' }),
     13: field('value_info', { message: 'ValueInfo' }),
     15: field('sparse_initializer', { message: 'SparseTensor' }),
+    16: field('metadata_props', { message: 'Remark' }),
   },
   Node: {
     1: field('input', 'text'),
@@ -94,6 +95,8 @@ const MESSAGES: Readonly<Record<MessageName, Readonly<Record<number, Field>>>> =
   },
   Segment: { 1: field('begin', 'varint'), 2: field('end', 'varint') },
   Entry: { 1: field('key', 'text'), 2: field('value', 'text') },
+  // An exporter's remark about a graph may be a long text.
+  Remark: { 1: field('key', 'text'), 2: field('value', 'bytes') },
   SparseTensor: { 1: field('values', { message: 'Tensor', once: true }) },
   ValueInfo: {
     1: field('name', 'text'),

@@ -508,6 +508,7 @@ export const onnx = $root.onnx = (() => {
             this.output = [];
             this.value_info = [];
             this.sparse_initializer = [];
+            this.metadata_props = [];
             if (properties)
                 for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                     if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -521,6 +522,7 @@ export const onnx = $root.onnx = (() => {
         GraphProto.prototype.output = $util.emptyArray;
         GraphProto.prototype.value_info = $util.emptyArray;
         GraphProto.prototype.sparse_initializer = $util.emptyArray;
+        GraphProto.prototype.metadata_props = $util.emptyArray;
 
         GraphProto.encode = function (message, writer, _depth) {
             if (!writer)
@@ -549,6 +551,9 @@ export const onnx = $root.onnx = (() => {
             if (message.sparse_initializer != null && message.sparse_initializer.length)
                 for (let i = 0; i < message.sparse_initializer.length; ++i)
                     $root.onnx.SparseTensorProto.encode(message.sparse_initializer[i], writer.uint32(122).fork(), _depth + 1).ldelim();
+            if (message.metadata_props != null && message.metadata_props.length)
+                for (let i = 0; i < message.metadata_props.length; ++i)
+                    $root.onnx.StringStringEntryProto.encode(message.metadata_props[i], writer.uint32(130).fork(), _depth + 1).ldelim();
             if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                 for (let i = 0; i < message.$unknowns.length; ++i)
                     writer.raw(message.$unknowns[i]);
@@ -634,6 +639,14 @@ export const onnx = $root.onnx = (() => {
                         if (!(message.sparse_initializer && message.sparse_initializer.length))
                             message.sparse_initializer = [];
                         message.sparse_initializer.push($root.onnx.SparseTensorProto.decode(reader, reader.size(), $undefined, _depth + 1));
+                        continue;
+                    }
+                case 16: {
+                        if (wireType !== 2)
+                            break;
+                        if (!(message.metadata_props && message.metadata_props.length))
+                            message.metadata_props = [];
+                        message.metadata_props.push($root.onnx.StringStringEntryProto.decode(reader, reader.size(), $undefined, _depth + 1));
                         continue;
                     }
                 }

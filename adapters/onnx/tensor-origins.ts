@@ -15,6 +15,8 @@ export interface Origin {
   readonly computed: boolean
   /** Whether its numbers are others than those of any of them: a weight times its scale. */
   readonly mixed?: boolean
+  /** Whether the file says that one of them is a parameter. */
+  readonly learnt?: boolean
 }
 
 /** Origins by the name of the tensor, as far as the file says. */
@@ -23,9 +25,17 @@ export type Origins = ReadonlyMap<string, Origin>
 /** The path to a tensor of a network, as torch writes it. */
 export const OWN_NAME = /^(\w+\.)*[A-Za-z_]\w*$/
 
+/** Characters of a signature that are read: 10,000 tensors and more. */
+const LONGEST_SIGNATURE = 2e6
+
 const KIND = 'pkg.torch.export.graph_signature.InputSpec.kind'
 const NAME = 'pkg.torch.onnx.original_node_name'
 const FOLDED = 'pkg.onnxscript.optimizer.folded_from'
+const SIGNATURE = 'pkg.torch.export.ExportedProgram.graph_signature'
+
+/** An input of the program, as the signature writes it in newer and in older versions of torch. */
+const SPECIFIED =
+  /(?:: (PARAMETER|BUFFER|CONSTANT_TENSOR)|InputKind\.(PARAMETER|BUFFER|CONSTANT_TENSOR)\b.{0,200}?,) target='([^']*)'/g
 
 /** Kinds of inputs of a `torch.export` program. */
 const KINDS: ReadonlyMap<string, Origin['kind']> = new Map([['PARAMETER', 'parameter'], ['BUFFER', 'constant'], [
@@ -59,7 +69,8 @@ const MIXING = new Set(['add', 'sub', 'rsub', 'mul', 'div', 'neg', 'abs', 'pow',
 /** What the file says of the tensors of its graph. */
 export function tensorOrigins(model: ModelMessage, graph: GraphMessage): Origins {
   const noted = new Map<string, Origin>()
-  let exported = false
+  const signature = signatureOf(graph)
+  let exported = signature.size > 0
   const inputs = new Set(
     (graph.input ?? []).flatMap((
       { name, metadata_props: properties = [] },
@@ -70,7 +81,7 @@ export function tensorOrigins(model: ModelMessage, graph: GraphMessage): Origins
     if (kind !== undefined) {
       exported = true
       noted.set(name, { kind: KINDS.get(kind), from: [], computed: false })
-    } else if (folded !== undefined) noted.set(name, foldedOrigin(name, namesIn(folded), inputs))
+    } else if (folded !== undefined) noted.set(name, foldedOrigin(name, namesIn(folded), inputs, signature))
   }
   if (exported) return noted
   return model.producer_name === 'pytorch' ? constantsOfCode(graph) : new Map()
@@ -81,11 +92,23 @@ export function namesIn(text: string): string[] {
   return [...text.slice(0, 1e5).matchAll(/'([^']*)'/g)].map(match => match[1])
 }
 
-/** What is made of none of the module's tensors is made by the code. */
-function foldedOrigin(name: string, from: readonly string[], inputs: ReadonlySet<string>): Origin {
-  const own = from.filter(source => !inputs.has(source) && !COMPUTED.test(source))
+/** The kinds of the module's own tensors, also of those that were folded into others; none where none are said. */
+function signatureOf({ metadata_props: properties = [] }: GraphMessage): ReadonlyMap<string, Origin['kind']> {
+  const text = properties.find(({ key }) => key === SIGNATURE)?.value.slice(0, LONGEST_SIGNATURE) ?? ''
+  return new Map(
+    [...text.matchAll(SPECIFIED)].map(([, kind, older, name]) => [name, KINDS.get(kind ?? older)] as const),
+  )
+}
+
+/** What is made of none of the module's parameters is made by the code, or of what does not learn. */
+function foldedOrigin(name: string, from: readonly string[], inputs: ReadonlySet<string>,
+  signature: ReadonlyMap<string, Origin['kind']>): Origin {
+  const own = from.filter(source =>
+    signature.size > 0 ? signature.get(source) === 'parameter' : !inputs.has(source) && !COMPUTED.test(source)
+  )
   const mixed = own.length > 1 || [name, ...from].some(source => MIXING.has(source.replace(/(__?\d+)*$/, '')))
-  return { kind: own.length === 0 ? 'constant' : undefined, from: own, computed: from.length > 1, mixed }
+  return { kind: own.length === 0 ? 'constant' : undefined, from: own, computed: from.length > 1, mixed,
+    learnt: signature.size > 0 && own.length > 0 }
 }
 
 /** The results of Constant nodes, where the file has initialisers for the module's own tensors. */

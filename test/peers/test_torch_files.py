@@ -157,7 +157,7 @@ MADE: dict[str, tuple[Callable[[], nn.Module], dict[str, int], str]] = {
     "transposed": (lambda: Twice("transposed"), {"old": 1}, "single numbers.*'scale'"),
     "subtracted": (lambda: Twice("subtracted"), {"old": 1}, "single numbers.*'scale'"),
     "divided": (lambda: Twice("divided"), {"old": 1}, "single numbers.*'scale'"),
-    "exponential": (lambda: Twice("exponential"), {"new": 1, "old": 1}, "single numbers.*'(scale|exp)'"),
+    "exponential": (lambda: Twice("exponential"), {"old": 1}, "single numbers.*'scale'|made of other.*'exp'"),
 }
 
 

@@ -46,7 +46,7 @@ t.test('a constant of the code is a weight by its use, where no formula has made
       ),
     )
     const names = findParameters(graph, origins)
-    return { names, notes: describeChoice(graph, names, origins) }
+    return { names, notes: describeChoice(graph, names, [], origins) }
   }
   const layer = choose(
     network((b, h) => b.node('Add', [b.node('MatMul', [h, b.node('Transpose', ['c'], { perm: [1, 0] })]), 'd']), {

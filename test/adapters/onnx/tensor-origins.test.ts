@@ -33,6 +33,27 @@ t.test('a file of torch.export says what is a parameter, and what was folded fro
   t.equal(originOf(origins, 'weight:3'), origins.get('weight'))
 })
 
+t.test('the signature of the program says of what was folded whether it learnt', async t => {
+  const remark = (value: string): Origins =>
+    tensorOrigins({ producer_name: 'pytorch' }, {
+      metadata_props: [{ key: 'pkg.torch.export.ExportedProgram.graph_signature', value }],
+      value_info: ['basis', 'scale'].map(name => ({ name: `t_${name}`,
+        metadata_props: [{ key: FOLDED, value: `['${name}']` }] })
+      ),
+    })
+  const newer = remark(
+    "\n# inputs\np_scale: PARAMETER target='scale'\nb_basis: BUFFER target='basis' persistent=True\n",
+  )
+  const older = remark(
+    "InputSpec(kind=<InputKind.PARAMETER: 2>, arg=TensorArgument(name='p_scale'), target='scale'), " +
+      "InputSpec(kind=<InputKind.BUFFER: 3>, arg=TensorArgument(name='b_basis'), target='basis', persistent=True)",
+  )
+  for (const origins of [newer, older]) {
+    t.match(origins.get('t_basis'), { kind: 'constant', learnt: false })
+    t.match(origins.get('t_scale'), { kind: undefined, from: ['scale'], learnt: true })
+  }
+})
+
 t.test('in a file of the older exporter Constant nodes are constants, where there are other tensors', async t => {
   const graph = { node: [{ op_type: 'Constant', output: ['c'] }] }
   t.equal(tensorOrigins({ producer_name: 'pytorch' }, { ...graph, initializer: [{ name: 'w' }] }).get('c')?.kind,
