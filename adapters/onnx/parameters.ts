@@ -118,8 +118,8 @@ export function describeChoice(graph: Graph, parameters: readonly string[], gues
         "The option parameters says otherwise, with '*' for those that are counted."),
     ...say(guessed,
       list =>
-        `Counted as parameters by their use alone, because nothing in the file says whether they were learnt: ${list}. ` +
-        'Those that were not (random features, fixed filters, standardisation) belong in the option freeze.'),
+        'Counted as parameters by their use alone, because nothing in the file says whether they were learnt: ' +
+        `${list}. Those that were not (random features, fixed filters, standardisation) belong in the option freeze.`),
     ...say(others.filter(isInCode),
       list =>
         `Not counted as parameters, because the file has them as constants of the network's code: ${list}. ` +
