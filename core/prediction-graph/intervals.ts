@@ -5,7 +5,6 @@ import { conformalQuantile } from '../conformal/quantile.js'
 import { OptionError } from '../errors/errors.js'
 import { centralHalfWidth } from '../kernels/normal-quantile.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
-import { elementTypeOf } from '../ops/element-types.js'
 import { tensor } from '../tensor/tensor.js'
 import type { Formulas } from './formulas.js'
 import type { ObservationValues } from './observation.js'
@@ -60,31 +59,33 @@ export function noveltyValues(f: Formulas, variance: string, training: Float64Ar
   sigma: Float64Array | undefined): { readonly score: string, readonly pValue: string } {
   const scaled = sigma === undefined ? variance : f.div(variance, f.matrix(sigma.map(s => s * s), [sigma.length]))
   const score = f.reduce('ReduceMean', scaled, [1], true)
-  const count = countAtLeast(f, training, score)
-  return { score, pValue: f.div(f.add(count, 1), training.length + 1) }
+  return { score, pValue: shareAtLeast(f, training, score) }
 }
 
 /** More numbers than this are compared in two steps. */
-const COMPARED_AT_ONCE = 64
+const COMPARED_AT_ONCE = 512
 
 /**
- * How many of an ascending list of variances are at least as large as each of N x 1 values, N: first which block of
- * the list is the first one that has such a number, then how many of that block. A row compares with 2 sqrt(n) of n
- * numbers.
+ * (1 + how many of n ascending variances are at least as large as each of N x 1 values) / (n + 1), N. Of many first the
+ * block of the list in which the first such number is: a row compares with 2 sqrt(n) of n numbers.
  */
-function countAtLeast(f: Formulas, list: Float64Array, values: string): string {
+function shareAtLeast(f: Formulas, list: Float64Array, values: string): string {
   const count = list.length
-  const among = (numbers: string): string => f.reduce('ReduceSum', f.indicator('GreaterOrEqual', numbers, values), [1])
-  if (count <= COMPARED_AT_ONCE) return among(f.matrix(list, [1, count]))
+  const atLeast = (numbers: string): string => f.indicator('GreaterOrEqual', numbers, values)
+  if (count <= COMPARED_AT_ONCE) {
+    return f.reduce('ReduceMean', atLeast(f.matrix([...list, Infinity], [1, count + 1])), [1])
+  }
   const size = Math.ceil(Math.sqrt(count))
   const blocks = Math.ceil(count / size)
-  // Less than any variance: what fills the last block, and a block for values above the whole list.
-  const filled = new Float64Array((blocks + 1) * size).fill(-1)
-  filled.set(list)
+  // Before the others a block for values above the whole list; what fills it and the last one is less than any value.
+  const filled = new Float64Array((blocks + 1) * size).fill(-Infinity)
+  filled.set(list, size)
   const ends = Array.from({ length: blocks }, (_, block) => Math.min((block + 1) * size, count))
-  const reached = among(f.matrix(ends.map(end => list[end - 1]), [1, blocks]))
-  const first = f.builder.node('Cast', [f.sub(blocks, reached)], { to: elementTypeOf('int64') })
+  const first = f.builder.node('ArgMax', [
+    atLeast(f.matrix([-Infinity, ...ends.map(end => list[end - 1])], [1, blocks + 1])),
+  ], { axis: 1, keepdims: 0 })
   const of = (constant: string): string => f.builder.node('Gather', [constant, first], { axis: 0 })
-  return f.add(among(of(f.matrix(filled, [blocks + 1, size]))),
-    of(f.matrix([...ends.map(end => count - end), 0], [blocks + 1])))
+  const inBlock = f.reduce('ReduceSum', atLeast(of(f.matrix(filled, [blocks + 1, size]))), [1])
+  const after = of(f.matrix([1, ...ends.map(end => count - end + 1)], [blocks + 1]))
+  return f.div(f.add(inBlock, after), count + 1)
 }

@@ -32,6 +32,9 @@ export const GRAPH_OUTPUTS = ['mean', 'variance', 'covariance', 'probabilities',
 /** One of `GRAPH_OUTPUTS`. */
 export type GraphOutput = (typeof GRAPH_OUTPUTS)[number]
 
+/** Outputs that are made in the network's precision, or are truth values. */
+const IN_NETWORKS_PRECISION: ReadonlySet<GraphOutput> = new Set(['sets', 'probabilities', 'novelty', 'novelty_score'])
+
 /** What the graph of a prediction is made from. */
 export interface PredictionGraphTask {
   readonly network: Network
@@ -77,12 +80,11 @@ export function predictionGraph(task: PredictionGraphTask): Graph {
   for (const name of outputs) {
     const value = made[name]()
     const shaped = laidOut(own.double, value, name, task)
-    const cast = name === 'sets' || name === 'probabilities' || value === gaussian.values.f
-      ? shaped
-      : asNetwork(own, shaped)
+    const cast = IN_NETWORKS_PRECISION.has(name) || value === gaussian.values.f ? shaped : asNetwork(own, shaped)
     gaussian.builder.nodes.push({ op: 'Identity', inputs: [cast], outputs: [name], attributes: {} })
   }
-  return shortened(removeDead(sortNodes({ ...gaussian.builder.build(outputs), parameters: [] })))
+  const kept = new Set(graph.nodes.flatMap(node => node.outputs))
+  return shortened(removeDead(sortNodes({ ...gaussian.builder.build(outputs), parameters: [] })), kept)
 }
 
 /** What computes each output, once; nodes are written for what is asked for alone. */
@@ -113,7 +115,7 @@ function answers(task: PredictionGraphTask, values: NetworkGaussian,
   const observation = (): ObservationValues => observed() ?? missing('observation')
   const intervals = once(() => intervalValues(double, likelihood, observation(), task.calibration, task.level))
   const novelty = once(() =>
-    noveltyValues(double, values.variance.variance(), task.trainingVariances ?? missing('novelty'),
+    noveltyValues(own.network, asNetwork(own, values.variance.variance()), task.trainingVariances ?? missing('novelty'),
       likelihood.name === 'regression' ? sigmaNoise : undefined)
   )
   return {

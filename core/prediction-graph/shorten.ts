@@ -4,22 +4,25 @@
  */
 import { GraphError } from '../errors/errors.js'
 import type { Graph, Node } from '../graph/graph.js'
-import { gemm } from '../kernels/linear-algebra.js'
 import { sameShape } from '../ops/shape-rules.js'
 import { removeDead } from '../passes/fold.js'
 import { inferTypes } from '../passes/infer.js'
 import { type Producers, producersOf } from '../passes/producers.js'
-import { type Tensor, tensor } from '../tensor/tensor.js'
+import { withAffineJoined } from './affine.js'
 
 type Types = ReturnType<typeof inferTypes>
 
 /**
- * The graph without reshapes to the shape that there is and casts up and down again, with products of products by
- * constants multiplied out, and with results under their own names.
+ * The graph without reshapes to the shape that there is and casts up and down again, with affine functions of affine
+ * functions as one, and with results under their own names. The nodes that compute the values `kept` stay as they are.
  */
-export function shortened(graph: Graph): Graph {
-  // Products that were multiplied out leave casts with nothing between them.
-  return withOwnNames(withoutCopies(multipliedOut(withoutCopies(graph))))
+export function shortened(graph: Graph, kept: ReadonlySet<string> = new Set()): Graph {
+  const steps: readonly ((graph: Graph, types: Types) => Graph)[] = [withoutCopies,
+    (own, types) => removeDead(withAffineJoined(own, types, kept)), narrowed, withoutCopies]
+  return withOwnNames(steps.reduce((own, step) => {
+    const types = typesOf(own)
+    return types === undefined ? own : step(own, types)
+  }, graph))
 }
 
 /** Undefined where a network has operators without a rule: runtimes have one. */
@@ -33,9 +36,7 @@ function typesOf(graph: Graph): Types | undefined {
 }
 
 /** Every use of a copy becomes one of what it copies. */
-function withoutCopies(graph: Graph): Graph {
-  const types = typesOf(graph)
-  if (types === undefined) return graph
+function withoutCopies(graph: Graph, types: Types): Graph {
   const producers = producersOf(graph)
   const originals = new Map<string, string>()
   const original = (name: string): string => originals.get(name) ?? name
@@ -69,90 +70,23 @@ function copied({ op, inputs, outputs }: Node, types: Types, producers: Producer
   return same && (source === inputs[0] || (to.dtype === 'float32' && from.dtype === 'float64')) ? source : undefined
 }
 
-/**
- * (a C + b) D = a (C D) + b D for constants without a negative element, in whose sums nothing cancels, where that is
- * not more work.
- */
-function multipliedOut(graph: Graph): Graph {
+/** Operators whose float64 result of float32 values, rounded to float32, is the float32 operator's own. */
+const ROUNDED_ONCE = new Set(['Add', 'Sub', 'Mul', 'Div', 'Sqrt'])
+
+/** An operator between casts up and down as one of float32. */
+function narrowed(graph: Graph, types: Types): Graph {
   const producers = producersOf(graph)
-  const uses = usesOf(graph)
-  const initializers = new Map(graph.initializers)
-  const nodes = graph.nodes.flatMap(node => {
-    const chain = productOfProduct(node, graph, producers)
-    if (chain === undefined || chain.inside.some(name => uses.get(name) !== 1)) return [node]
-    const { a, first, plus, second } = chain
-    const [k, m] = first.shape
-    const n = second.shape[1]
-    if (k * n > k * m + m * n) return [node]
-    const add = (name: string, value: Tensor): string => {
-      initializers.set(`${node.outputs[0]}:${name}`, tensor(first.dtype, value.shape, value.data))
-      return `${node.outputs[0]}:${name}`
-    }
-    const product = add('product', times(first, second))
-    const [result] = node.outputs
-    const wide = chain.cast === undefined ? result : `${result}:narrow`
-    const matmul: Node = { op: 'MatMul', inputs: [a, product],
-      outputs: [plus === undefined ? wide : `${result}:matmul`], attributes: {} }
-    const sum: Node[] = plus === undefined ?
-      [] :
-      [{ op: 'Add', inputs: [`${result}:matmul`, add('plus', times(plus, second))], outputs: [wide], attributes: {} }]
-    const cast: Node[] = chain.cast === undefined ? [] : [{ ...chain.cast, inputs: [wide], outputs: [result] }]
-    return [matmul, ...sum, ...cast]
+  const isCast = (node: Node | undefined, from: string, to: string): boolean =>
+    node?.op === 'Cast' && node.attributes['storage'] === undefined && types.get(node.inputs[0])?.dtype === from &&
+    types.get(node.outputs[0])?.dtype === to
+  const nodes = graph.nodes.map(node => {
+    const inner = isCast(node, 'float64', 'float32') ? producers.get(node.inputs[0]) : undefined
+    const wide = inner?.inputs.map(name => producers.get(name))
+    if (inner === undefined || !ROUNDED_ONCE.has(inner.op) || wide === undefined) return node
+    if (!wide.every(cast => isCast(cast, 'float32', 'float64'))) return node
+    return { ...inner, inputs: wide.flatMap(cast => cast?.inputs.slice(0, 1) ?? []), outputs: node.outputs }
   })
-  return removeDead({ ...graph, nodes, initializers })
-}
-
-interface ProductOfProduct {
-  readonly a: string
-  readonly first: Tensor
-  readonly plus: Tensor | undefined
-  readonly second: Tensor
-  readonly cast: Node | undefined
-  /** The values between, which nothing else may use. */
-  readonly inside: readonly string[]
-}
-
-function productOfProduct({ op, inputs }: Node, { initializers }: Graph, producers: Producers):
-  | ProductOfProduct
-  | undefined {
-  const second = constantMatrix(initializers.get(inputs[1]))
-  if (op !== 'MatMul' || second === undefined) return undefined
-  const outer = producers.get(inputs[0])
-  const cast = outer?.op === 'Cast' ? outer : undefined
-  const below = cast === undefined ? outer : producers.get(cast.inputs[0])
-  const sum = below?.op === 'Add' ? below : undefined
-  const product = sum === undefined ? below : producers.get(sum.inputs[0])
-  const first = product?.op === 'MatMul' ? constantMatrix(initializers.get(product.inputs[1])) : undefined
-  const plus = sum === undefined ? undefined : initializers.get(sum.inputs[1])
-  if (product === undefined || first === undefined || first.shape[1] !== second.shape[0]) return undefined
-  if (sum !== undefined && (plus === undefined || plus.data.length !== first.shape[1] || hasNegative(plus))) {
-    return undefined
-  }
-  return { a: product.inputs[0], first, second, cast, plus: plus && { ...plus, shape: [1, first.shape[1]] },
-    inside: [inputs[0], ...(cast === undefined ? [] : cast.inputs.slice(0, 1)),
-      ...(sum === undefined ? [] : sum.inputs.slice(0, 1))] }
-}
-
-function constantMatrix(value: Tensor | undefined): Tensor | undefined {
-  return value?.shape.length === 2 && !hasNegative(value) ? value : undefined
-}
-
-function hasNegative({ data }: Tensor): boolean {
-  return data.some(value => value < 0)
-}
-
-/** The product of two matrices, in float64. */
-function times({ shape: [rows, between], data }: Tensor, { shape: [, columns], data: other }: Tensor): Tensor {
-  const product = new Float64Array(rows * columns)
-  gemm(false, false, rows, columns, between, 1, Float64Array.from(data), Float64Array.from(other), 0, product)
-  return tensor('float64', [rows, columns], product)
-}
-
-/** How often a value is read; being a result is one of them. */
-function usesOf({ nodes, outputs }: Graph): Map<string, number> {
-  const uses = new Map<string, number>()
-  for (const name of [...nodes.flatMap(({ inputs }) => inputs), ...outputs]) uses.set(name, (uses.get(name) ?? 0) + 1)
-  return uses
+  return removeDead({ ...graph, nodes })
 }
 
 /** Results that are copies of a value get that value's place: a node less for each. */
