@@ -10,7 +10,7 @@ trap 'rm -rf "$logs"' EXIT
 
 stage 'Debian packages, and a virtual environment with numpy, msgpack, onnx, safetensors, scikit-learn, pandas, pytest, mypy, ruff' 15 '
   need_python
-  need_debian_packages chromium:chromium r-base-core:R r-cran-nnet: r-cran-testthat: r-cran-cli: r-cran-future.apply: r-cran-generics: r-cran-ggplot2: r-cran-insight: r-cran-knitr: r-cran-rmarkdown: r-cran-processx: r-cran-caret: pandoc:pandoc
+  need_debian_packages chromium:chromium zsh:zsh fish:fish r-base-core:R r-cran-nnet: r-cran-testthat: r-cran-cli: r-cran-future.apply: r-cran-generics: r-cran-ggplot2: r-cran-insight: r-cran-knitr: r-cran-rmarkdown: r-cran-processx: r-cran-caret: pandoc:pandoc
   python_environment .venv -r clients/python/requirements-test.txt'
 
 # Files and what fails are shown, not every assertion.

@@ -8,9 +8,9 @@ export interface Job {
   /** The program that reads HDF5: gzip, base64. */
   readonly hdf5: string
   /** CSV of rows with their answers. */
-  readonly training: string
+  readonly training: Uint8Array
   /** CSV of rows that the network has not seen; without them a fifth of the training rows is kept aside. */
-  readonly heldOut: string | undefined
+  readonly heldOut: Uint8Array | undefined
   readonly likelihood: Exclude<Likelihood, 'custom' | 'reward_modeling'>
   /** The columns of the answers; the last one where none is named. */
   readonly target: string

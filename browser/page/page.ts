@@ -26,14 +26,16 @@ function element<E extends HTMLElement>(id: string, type: abstract new() => E): 
 
 const fileOf = (id: string): File | undefined => element(id, HTMLInputElement).files?.[0]
 
+const bytesOf = async (file: File): Promise<Uint8Array> => new Uint8Array(await file.arrayBuffer())
+
 async function chosen(): Promise<Job | string> {
   const [network, training, heldOut] = ['network', 'training', 'heldOut'].map(fileOf)
   if (network === undefined || training === undefined) return 'Choose a network and its training rows first.'
   return {
-    network: new Uint8Array(await network.arrayBuffer()),
+    network: await bytesOf(network),
     hdf5: data.hdf5,
-    training: await training.text(),
-    heldOut: await heldOut?.text(),
+    training: await bytesOf(training),
+    heldOut: heldOut && await bytesOf(heldOut),
     likelihood: element('likelihood', HTMLSelectElement).value as Job['likelihood'],
     target: element('target', HTMLInputElement).value.trim(),
   }
@@ -41,8 +43,9 @@ async function chosen(): Promise<Job | string> {
 
 function example(): Job {
   const { network, training, heldOut } = data.example
-  return { network: Uint8Array.from(atob(network), character => character.charCodeAt(0)), hdf5: data.hdf5, training,
-    heldOut, likelihood: 'classification', target: '' }
+  const text = new TextEncoder()
+  return { network: Uint8Array.from(atob(network), character => character.charCodeAt(0)), hdf5: data.hdf5,
+    training: text.encode(training), heldOut: text.encode(heldOut), likelihood: 'classification', target: '' }
 }
 
 function start(job: Job | string): void {

@@ -1,10 +1,10 @@
 /** @file Fits and reports in a worker, so that the page stays responsive. */
 import { formatOf, readNetwork } from '../../adapters/network/index.js'
 import { onnxClasses, posteriorModel } from '../../adapters/onnx/index.js'
-import { readCsv } from '../../cli/data/csv.js'
+import { decodedText, readCsv } from '../../cli/data/csv.js'
 import { checkSorted, type KnownLabels, SORTED_NOTE, targetsOf } from '../../cli/data/targets.js'
 import type { Progress } from '../../core/budget/progress.js'
-import { DataError, LaplaceError } from '../../core/errors/errors.js'
+import { LaplaceError } from '../../core/errors/errors.js'
 import { drawRows, selectBatch } from '../../core/fit/held-out-rows.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import { laplace } from '../../core/laplace/laplace.js'
@@ -18,16 +18,15 @@ import type { Answer, Job } from './messages.js'
 
 const HELD_OUT_SHARE = 0.2
 
+const NO_TEXT = 'The file of the rows is no text: give them as CSV, a row a line.'
+
 interface Labelled extends Batch {
   readonly labels?: readonly string[]
 }
 
 /** @throws DataError for what is no text: a network dropped where rows belong, or a table of another format */
-function rowsOf(text: string, { target, likelihood }: Job, known?: KnownLabels): Labelled {
-  if (/[\0\uFFFD]/.test(text)) {
-    throw new DataError('BAD_DATA_FILE', 'The file of the rows is no text: give them as CSV, a row a line, in UTF-8.')
-  }
-  const table = readCsv(text, target === '' ? 'last' : target)
+function rowsOf(bytes: Uint8Array, { target, likelihood }: Job, known?: KnownLabels): Labelled {
+  const table = readCsv(decodedText(bytes, NO_TEXT), target === '' ? 'last' : target)
   const values = float64([table.rows, table.columns.length], table.values)
   return { x: table.header ? [{ values, columns: table.columns }] : values,
     ...targetsOf(table.targets, likelihood, known) }

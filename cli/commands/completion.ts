@@ -69,6 +69,10 @@ function bashScript(completions: Completions): string {
       }" -- "$current"));;`
     ),
     '  esac; return;; esac',
+    '  if [ "$command" = completion ]; then',
+    `    COMPREPLY=($(compgen -W "${SHELLS.join(' ')}" -- "$current")); return; fi`,
+    // One file a line: names have spaces.
+    "  local IFS=$'\\n'",
     '  COMPREPLY=($(compgen -f -- "$current"))',
     '}',
     'complete -o filenames -F _polylaplace polylaplace',
@@ -80,6 +84,8 @@ function fishScript(completions: Completions): string {
   const quoted = (text: string): string => `'${text.replaceAll("'", "\\'")}'`
   return ['# polylaplace: save this as ~/.config/fish/completions/polylaplace.fish',
     `complete -c polylaplace -n __fish_use_subcommand -f -a ${quoted([...completions.keys()].join(' '))}`,
+    `complete -c polylaplace -n '__fish_seen_subcommand_from completion' -f -a ${quoted(SHELLS.join(' '))}`,
+    "complete -c polylaplace -n 'not __fish_use_subcommand' -l help",
     ...[...completions].flatMap(([command, options]) =>
       [...options].map(([flag, list]) =>
         `complete -c polylaplace -n '__fish_seen_subcommand_from ${command}' -l ${flag}${

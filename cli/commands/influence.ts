@@ -4,7 +4,7 @@ import type { Tensor } from '../../core/tensor/tensor.js'
 import { formatCount, formatNumber } from '../../report/numbers.js'
 import { MODEL_OPTIONS } from '../arguments/network-options.js'
 import { readExamples } from '../data/data-file.js'
-import { ANSWERED_DATA_OPTIONS, DATA_FORMATS, pixelOptions, readAnswered } from '../data/data-options.js'
+import { ANSWERED_DATA_OPTIONS, DATA_FORMATS, readAnswered, readingOptions } from '../data/data-options.js'
 import { NETWORK_OPTION, readPosteriorFile } from '../files/posterior-file.js'
 import { toJson } from '../output/json.js'
 import { table } from '../output/table.js'
@@ -37,7 +37,7 @@ export const influence: Command = {
     const at = file === undefined
       ? undefined
       : (await readExamples(file, { likelihood, inputs, target: args.text('target'), arrays: args.text('inputs'),
-        answered: false, pixels: pixelOptions(args) })).x
+        answered: false, ...readingOptions(args) })).x
     const progress = progressLine(terminal)
     const found = await posterior.influence(x, y, { at, sampleWeight: weights?.data }, {
       onProgress: progress.onProgress,

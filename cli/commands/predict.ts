@@ -16,7 +16,7 @@ import { formatNumber } from '../../report/numbers.js'
 import { type Arguments, UsageError } from '../arguments/arguments.js'
 import { MODEL_OPTIONS } from '../arguments/network-options.js'
 import { readExamples } from '../data/data-file.js'
-import { ANSWERED_DATA_OPTIONS, DATA_FORMATS, IMAGE_OPTIONS, pixelOptions } from '../data/data-options.js'
+import { ANSWERED_DATA_OPTIONS, DATA_FORMATS, READING_OPTIONS, readingOptions } from '../data/data-options.js'
 import { writeNpy } from '../data/npy.js'
 import { writeParquet } from '../data/parquet.js'
 import { writeBytes } from '../files/files.js'
@@ -38,7 +38,7 @@ export const predict: Command = {
     target: { type: 'string', value: 'NAME',
       help: 'column (or array) of the answers, when the file has them: the predictions are scored' },
     inputs: ANSWERED_DATA_OPTIONS['inputs'],
-    ...IMAGE_OPTIONS,
+    ...READING_OPTIONS,
     out: { type: 'string', value: 'FILE',
       help: 'writes every number to a .csv, .json, .npy or .parquet file; - for stdout' },
     with: { type: 'string', value: 'FILES',
@@ -70,7 +70,7 @@ export const predict: Command = {
     const progress = progressLine(terminal)
     const { examples, prediction } = await hintingAtTarget(target, async () => {
       const examples = await readExamples(data, { likelihood, inputs: posterior.inputs, target,
-        arrays: args.text('inputs'), answered: false, labels: labels ?? 'none', pixels: pixelOptions(args) })
+        arrays: args.text('inputs'), answered: false, labels: labels ?? 'none', ...readingOptions(args) })
       const answer = await (await predicting(posterior, args)).predict(examples.x, predictOptions(args), {
         onProgress: progress.onProgress,
       })

@@ -2,8 +2,8 @@
 import { parse } from 'csv-parse/sync'
 import { DataError } from '../../core/errors/errors.js'
 import { delimiterOf, withDecimalPoints } from './dialect.js'
-import { demandDistinctNames, namedColumns, numbersAndTargets, type NumberTable, type Table,
-  toNumber } from './table.js'
+import { isHeader } from './header.js'
+import { demandDistinctNames, namedColumns, numbersAndTargets, type NumberTable, type Table } from './table.js'
 
 /**
  * Reads a table with its numbers and its answers.
@@ -19,13 +19,16 @@ export function readCsv(text: string, target: string | undefined): NumberTable {
 }
 
 /**
- * Reads a table. The first row is a header when one of its cells is not a number, unless it looks like the others:
- * numbers, and texts that stand again below.
- * @throws DataError
+ * Reads a table.
+ * @param header whether the first row has the names of the columns; by default what it looks like
+ * @throws DataError BAD_DATA_FILE, EMPTY_DATA
  */
-export function csvTable(text: string): Table {
+export function csvTable(text: string, header?: boolean): Table {
   const records = parseRecords(text)
-  const header = isHeader(records[0], records.slice(1))
+  return tableOf(records, header ?? isHeader(records))
+}
+
+function tableOf(records: readonly (readonly string[])[], header: boolean): Table {
   const names = header ? records[0] : records[0].map((_, i) => `x${i + 1}`)
   const body = header ? records.slice(1) : records
   if (body.length === 0) throw new DataError('EMPTY_DATA', 'The CSV file has a header and no rows.')
@@ -33,24 +36,20 @@ export function csvTable(text: string): Table {
     columns: names.map((name, i) => ({ name, cells: body.map(cells => cells[i]) })) }
 }
 
-function isHeader(first: readonly string[], others: readonly (readonly string[])[]): boolean {
-  const texts = first.flatMap((cell, i) => (Number.isNaN(toNumber(cell)) ? [i] : []))
-  if (texts.length === 0 || texts.length === first.length) return texts.length > 0
-  return texts.some(i => others.every(record => record[i] !== first[i]))
-}
-
 /**
  * The text of bytes: UTF-8, or UTF-16 that says so.
- * @throws DataError for bytes of another encoding, whose letters would become others
+ * @param noText what is said of bytes that are no text
+ * @throws DataError for those, and for bytes of another encoding, whose letters would become others
  */
-export function decodedText(bytes: Uint8Array): string {
+export function decodedText(bytes: Uint8Array,
+  noText = 'This is none of CSV, Parquet, Arrow, .npy, .npz and safetensors.'): string {
   const encoding = bytes[0] === 0xff && bytes[1] === 0xfe
     ? 'utf-16le'
     : bytes[0] === 0xfe && bytes[1] === 0xff
     ? 'utf-16be'
     : 'utf-8'
   if (encoding === 'utf-8' && bytes.includes(0)) {
-    throw new DataError('BAD_DATA_FILE', 'This is none of CSV, Parquet, Arrow, .npy, .npz and safetensors.')
+    throw new DataError('BAD_DATA_FILE', noText)
   }
   try {
     return new TextDecoder(encoding, { fatal: true }).decode(bytes)

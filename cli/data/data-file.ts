@@ -50,6 +50,8 @@ export interface DataSelection {
   readonly weights?: string | undefined
   /** What numbers text labels have, or had in an earlier file. */
   readonly labels?: KnownLabels | undefined
+  /** Whether the first row of text has the names of the columns; undefined: what it looks like. */
+  readonly header?: boolean | undefined
   /** How images become numbers. */
   readonly pixels?: PixelOptions | undefined
 }
@@ -74,7 +76,7 @@ export async function readExamples(path: string, selection: DataSelection): Prom
       ? await parquetTable(bytes)
       : isArrow(bytes)
       ? await arrowTable(bytes)
-      : csvTable(decodedText(bytes))
+      : csvTable(decodedText(bytes), selection.header)
     demandDistinctNames(table)
     const images = imageColumn(table)
     if (images !== undefined) return fromNamedImages(table, images, path, selection)

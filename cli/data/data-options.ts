@@ -10,8 +10,10 @@ import type { KnownLabels } from './targets.js'
 /** The files that examples are read from, for the help. */
 export const DATA_FORMATS = 'CSV, Parquet, Arrow, .npy, .npz, safetensors, or a folder of images'
 
-/** How images are read. */
-export const IMAGE_OPTIONS: OptionTable = {
+/** How the files of rows are read. */
+export const READING_OPTIONS: OptionTable = {
+  header: { type: 'string', value: 'WORD',
+    help: 'CSV: whether the first row has the names of the columns, yes | no; by default what it looks like' },
   pixels: { type: 'string', value: 'RANGE', help: 'images: black to white as numbers, 0-1 | 0-255' },
   'pixel-mean': { type: 'string', value: 'NUMBERS',
     help: 'images: subtracted after that, as in training; one number, or one a channel' },
@@ -25,11 +27,17 @@ export const ANSWERED_DATA_OPTIONS: OptionTable = {
   target: { type: 'string', value: 'NAME', help: 'column (or array) of the answers; needed where it is not clear' },
   inputs: { type: 'string', value: 'NAMES',
     help: "arrays of the inputs, in files of several arrays; by default those of the network's inputs, or x" },
-  ...IMAGE_OPTIONS,
+  ...READING_OPTIONS,
 }
 
-/** The options of images, read. @throws UsageError, OptionError */
-export function pixelOptions(args: Arguments): PixelOptions {
+/** How files are read, as the options say. @throws UsageError, OptionError */
+export function readingOptions(args: Arguments): Required<Pick<DataSelection, 'header' | 'pixels'>> {
+  const header = args.text('header')
+  return { header: header === undefined ? undefined : oneOf('header', header, ['yes', 'no']) === 'yes',
+    pixels: pixelOptions(args) }
+}
+
+function pixelOptions(args: Arguments): PixelOptions {
   const [pixels, channels] = [args.text('pixels'), args.text('channels')]
   const deviation = args.numbers('pixel-std')
   if (deviation?.some(value => value <= 0) === true) throw new UsageError('--pixel-std must be positive.')
@@ -54,7 +62,7 @@ export async function readOutliers(args: Arguments,
   return file === undefined ?
     undefined :
     (await readExamples(file, { likelihood, inputs, target: undefined, arrays: args.text('inputs'), answered: false,
-      pixels: pixelOptions(args) }))
+      ...readingOptions(args) }))
       .x
 }
 
@@ -62,7 +70,7 @@ export async function readOutliers(args: Arguments,
 export async function readAnswered(path: string, args: Arguments, { likelihood, inputs }: DataPurpose,
   labels?: KnownLabels, weights?: string): Promise<AnsweredExamples> {
   const examples = await readExamples(path, { likelihood, inputs, target: args.text('target'),
-    arrays: args.text('inputs'), answered: true, labels, weights, pixels: pixelOptions(args) })
+    arrays: args.text('inputs'), answered: true, labels, weights, ...readingOptions(args) })
   if (examples.y === undefined) throw new UsageError(`${path} has no answers; name them with --target.`)
   return { ...examples, y: examples.y }
 }

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -12,21 +12,43 @@ const fixtures = fileURLToPath(new URL('../../fixtures/', import.meta.url))
 const folder = t.testdir({})
 const model = (name: string): string => join(fixtures, 'cases', name, 'model.onnx')
 
-t.test('bash completes commands, options and words; zsh and fish have the same ones', async t => {
-  const bash = (await run('completion', 'bash')).out
-  writeFileSync(join(folder, 'completion.bash'), bash)
-  const complete = (...words: string[]): string[] =>
-    execFileSync('bash', ['-c', 'source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _polylaplace; ' +
-      'printf "%s\\n" "${COMPREPLY[@]}"', join(folder, 'completion.bash'), 'polylaplace', ...words], {
-      encoding: 'utf8',
-    }).trim().split('\n')
-  t.same(complete('ev'), ['evaluate'])
-  t.same(complete('fit', 'model.onnx', '--likeli'), ['--likelihood'])
-  t.same(complete('fit', 'model.onnx', '--likelihood', 're'), ['regression'])
-  t.same(complete('predict', 'a', '--format', ''), ['csv', 'json', 'npy', 'parquet'])
-  t.ok((await run('completion', 'zsh')).out.endsWith(bash))
-  const fish = (await run('completion', 'fish')).out
-  t.match(fish, /complete -c polylaplace -n '__fish_seen_subcommand_from fit' -l likelihood -x -a 'classification /)
+const COMPLETED: readonly [line: string, completions: readonly string[]][] = [
+  ['ev', ['evaluate']],
+  ['con', ['conformalize', 'convert']],
+  ['fit --likeli', ['--likelihood']],
+  ['fit --likelihood re', ['regression']],
+  ['predict a --format ', ['csv', 'json', 'npy', 'parquet']],
+  ['predict a --hel', ['--help']],
+  ['completion f', ['fish']],
+  ['fit some', ['some rows.csv']],
+]
+
+/** The completions of each line by a shell that reads our script. */
+async function completedBy(shell: string, at: string, lines: readonly string[]): Promise<string[][]> {
+  const script = join(at, `completion.${shell}`)
+  writeFileSync(script, (await run('completion', shell)).out)
+  const program = fileURLToPath(new URL(`./complete.${shell}`, import.meta.url))
+  const out = execFileSync(shell, [NO_SETTINGS[shell], program, script, ...lines], { cwd: at, encoding: 'utf8',
+    env: { ...process.env, HOME: at, TERM: 'dumb' } })
+  return out.split('\n--\n').slice(0, -1).map(part =>
+    part.split('\n').filter(line => line !== '').map(line => line.replaceAll('\\', '')).sort()
+  )
+}
+
+const NO_SETTINGS: Readonly<Record<string, string>> = { bash: '--norc', zsh: '-f', fish: '--no-config' }
+
+for (const shell of Object.keys(NO_SETTINGS)) {
+  const isHere = spawnSync(shell, ['-c', 'true']).error === undefined
+  t.test(`${shell} completes commands, options, words and names of files`, {
+    skip: isHere ? false : `${shell} is not here`,
+  }, async t => {
+    const at = t.testdir({ 'some rows.csv': '', 'other.csv': '' })
+    const found = await completedBy(shell, at, COMPLETED.map(([line]) => `polylaplace ${line}`))
+    COMPLETED.forEach(([line, expected], i) => t.same(found[i], expected, line))
+  })
+}
+
+t.test('a shell that has no script is refused', async t => {
   t.match(await run('completion', 'tcsh'), { code: 2, remarks: /bash/ })
 })
 

@@ -9,7 +9,7 @@ import { readNpy, writeNpy } from '../../../cli/data/npy.js'
 import { type TargetClues, targetColumns } from '../../../cli/data/target-choice.js'
 import { targetsOf } from '../../../cli/data/targets.js'
 import type { Likelihood } from '../../../core/options/words.js'
-import { float64, tensor } from '../../../core/tensor/tensor.js'
+import { float64, type Tensor, tensor } from '../../../core/tensor/tensor.js'
 
 const folder = t.testdir({})
 const file = (name: string, content: string | Uint8Array): string => {
@@ -39,6 +39,31 @@ t.test('a first row of numbers and texts that stand again below is no header', a
   t.same(readCsv(rows, 'last').targets, [{ name: 'x3', cells: ['setosa', 'virginica', 'setosa', 'virginica'] }])
   t.same(readCsv(`0,1,kind\n${rows}`, 'kind').columns, ['0', '1'], 'pandas counts columns')
   t.same(readCsv('a,b\na,b\n', 'a,b').targets.map(({ name }) => name), ['a', 'b'], 'texts alone are names')
+})
+
+t.test('what may be a header or a row is asked for, and can be said', async t => {
+  const names = (text: string, header?: boolean) => csvTable(text, header).columns.map(({ name }) => name)
+  const row = ['x1', 'x2', 'x3']
+  t.same(names('5.1,3.5,setosa\n4.9,3,virginica\n6,3,virginica\n'), row, 'numbers in no order, a class that is alone')
+  t.same(names('5.1,3.5,id1\n4.9,3,id2\n'), row)
+  t.same(names('NA,3.5,2\n4.9,3,1\n'), row, 'a value is missing')
+  t.same(names('label,1x1,1x2\n0,1,2\n1,2,3\n'), ['label', '1x1', '1x2'])
+  t.same(names('kind,400.5,402,404\nu,1,3,2\nv,5,3,4\n'), ['kind', '400.5', '402', '404'], 'wavelengths')
+  t.same(names('kind,4000,3990,3980\nu,1,3,2\nv,5,3,4\n'), ['kind', '4000', '3990', '3980'])
+  t.same(names(',0,1\n0,1.5,3\n1,5,3\n'), ['', '0', '1'], 'the labels of rows have no name')
+  t.same(names('year,2019\n1,2\n3,4\n'), ['year', '2019'])
+  t.same(names('5.1,3.5,setosa\n'), row, 'one row')
+  const unclear = ['1,2,bob\n2,3,ann\n', '5,bob\n4,ann\n', '0,1,2\n5,3,4\n', 'age,10,5,20\n1,2,3,4\n',
+    '1,2,3,u\n2,3,4,v\n']
+  for (const text of unclear) {
+    t.throws(() => csvTable(text), { code: 'BAD_DATA_FILE',
+      message: /may be the names .* --header yes or --header no/ }, text)
+    t.equal(csvTable(text, true).rows + 1, csvTable(text, false).rows)
+  }
+  t.same(names('1,2\n3,4\n', true), ['1', '2'])
+  const found = await readExamples(file('unclear.csv', '0,1,2\n5,3,4\n'), { ...selection, answered: false,
+    header: false })
+  t.same((found.x as Tensor).shape, [2, 3])
 })
 
 t.test('columns of one name, and letters of another encoding, are refused', async t => {
