@@ -6,9 +6,9 @@ import { toNumber } from './table.js'
 const MISSING = /^(?:|\?|-|na|n\/a|nan|null|none)$/i
 
 /**
- * Whether the first row is a header. Texts alone are names, and numbers alone are a row. Of both, texts that stand again
- * below are classes, and numbers that neither rise nor fall are no names; numbers in order, as a table of pixels or of
- * wavelengths has them above it, are names where no other row has them so.
+ * Whether the first row is a header. Texts alone are names, and numbers alone are a row. Of both, texts that stand
+ * again below are classes, and numbers that neither rise nor fall are no names; numbers in order, as a table of pixels
+ * or of wavelengths has them above it, are names where no other row has them so.
  * @throws DataError BAD_DATA_FILE where the row may be either
  */
 export function isHeader([first, ...others]: readonly (readonly string[])[]): boolean {
