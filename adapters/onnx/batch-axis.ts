@@ -9,7 +9,8 @@ import { isSupported } from '../../core/ops/registry.js'
 import { elementsPerExample, knownDims } from '../../core/ops/shape-rules.js'
 import { givenTypes, inferNode, inferTypes } from '../../core/passes/infer.js'
 import { tensor } from '../../core/tensor/tensor.js'
-import { amongCopies, answersOnce, apartByNumbers, eachAlone, reasonOf, TRIED } from './examples-together.js'
+import { amongCopies, answersOnce, apartByNumbers, eachAlone, type ForExamples, reasonOf,
+  TRIED } from './examples-together.js'
 import { withOpenBatch } from './open-batch.js'
 import { inferIfKnown, type KnownTypes } from './upgrade-context.js'
 
@@ -29,9 +30,10 @@ export function knownTypes(graph: Graph): KnownTypes {
 /**
  * The graph with a batch axis, where the file has none: its first axis where the operators keep the examples apart;
  * else a file for single examples is written so that each is computed alone. A note says what was done.
+ * @param forExamples the network of a file that declares any number of examples, for a fixed one
  */
-export function findBatchAxis(graph: Graph): TypedGraph {
-  if (graph.inputs.some(input => input.shape.some(isBatch))) return withExamplesApart(graph)
+export function findBatchAxis(graph: Graph, forExamples: ForExamples): TypedGraph {
+  if (graph.inputs.some(input => input.shape.some(isBatch))) return withExamplesApart(graph, forExamples)
   const reasons: string[] = []
   for (const { inputs, axis } of candidates(graph.inputs)) {
     const found = withBatchAxis(graph, inputs, axis)
@@ -91,12 +93,12 @@ function isForOneExample({ inputs }: Graph): boolean {
 }
 
 /** A network for any number of examples, each computed alone where nothing but the numbers keeps them apart. */
-function withExamplesApart(graph: Graph): TypedGraph {
+function withExamplesApart(graph: Graph, forExamples: ForExamples): TypedGraph {
   const asItIs = { graph, types: knownTypes(graph) }
   const known = graph.outputs.every(name => asItIs.types.has(name))
   // An input without an axis for the examples is one of them all: no example has it alone.
   const each = graph.inputs.every(({ shape, openAxes }) => shape.some(isBatch) && openAxes === undefined)
-  const alone = known || !each ? '' : apartByNumbers(graph)
+  const alone = known || !each ? '' : apartByNumbers(graph, forExamples)
   if (typeof alone === 'string') return asItIs
   return noted(typed(alone), alone.together === undefined
     ? 'The network declares any number of examples and works for one at a time; each is computed on its own.'

@@ -34,23 +34,26 @@ export function eachAlone(graph: Graph): Graph | string {
   }
 }
 
+/** The network for a fixed number of examples, whose loops over the examples are written out. */
+export type ForExamples = (size: number) => Graph
+
 /**
  * The network for any number of examples, each computed alone, where random numbers show that it keeps them apart; the
  * reason where they do not, or where it cannot be written.
  */
-export function apartByNumbers(graph: Graph): Graph | string {
+export function apartByNumbers(graph: Graph, forExamples: ForExamples): Graph | string {
   const axes = graph.inputs.map(batchAxis)
   if (axes.some(axis => axis < 0)) return 'an input is one of all examples together'
-  const alone = eachAlone(withFixedBatch(graph, 1))
-  if (typeof alone === 'string' || worksForOneOnly(graph)) return alone
-  return compared(withFixedBatch(graph, TRIED), axes, TRIED, () => alone)
+  const alone = eachAlone(forExamples(1))
+  if (typeof alone === 'string' || worksForOneOnly(forExamples)) return alone
+  return compared(forExamples(TRIED), axes, TRIED, () => alone)
 }
 
 /** Whether a network that declares any number of examples was written for one: others do not fit its shapes. */
-function worksForOneOnly(graph: Graph): boolean {
+function worksForOneOnly(forExamples: ForExamples): boolean {
   return [2, TRIED].every(size => {
     try {
-      inferTypes(withFixedBatch(graph, size))
+      inferTypes(forExamples(size))
       return false
     } catch (error) {
       if (error instanceof GraphError) return true
@@ -83,7 +86,8 @@ export function reasonOf({ message }: GraphError): string {
   return message.replace(/ The examples of a batch must be kept apart:.*$/, '').replace(/\.$/, '')
 }
 
-function withFixedBatch(graph: Graph, size: number): Graph {
+/** The network for a fixed number of examples. */
+export function withFixedBatch(graph: Graph, size: number): Graph {
   return { ...graph,
     inputs: graph.inputs.map(input => ({ ...input, shape: input.shape.map(dim => (isBatch(dim) ? size : dim)) })) }
 }

@@ -11,6 +11,7 @@ import type { Precision, Tensor } from '../../core/tensor/tensor.js'
 import type { NamedTensors } from '../tensors/file-tensor.js'
 import { findBatchAxis, knownTypes } from './batch-axis.js'
 import { type Constants, foldQuantization } from './dequantize.js'
+import { withFixedBatch } from './examples-together.js'
 import { type ExternalData, externalReference, isExternal } from './external-data.js'
 import { describeFolded } from './folded-layers.js'
 import { unfoldTensors } from './folded-tensors.js'
@@ -71,13 +72,15 @@ export function readOnnx(bytes: Uint8Array, options: OnnxOptions = {}): Graph {
   const { model, graph } = decodeOnnx(bytes)
   const source = readSource(model, graph, options.externalData ?? NO_FILES)
   if (options.module !== undefined) addModuleTensors(graph, source.constants, options.module)
-  const upgraded = withLengths(graph, options.dimensions ?? {}, trial => {
+  const assembled = (trial: number): Graph => {
     const whole = assemble(graph, source, options.dimensions ?? {}, trial)
     // A module's output is what it returns, whatever it may also name.
-    const used = options.module === undefined ? chooseOutputs(whole) : whole
-    return upgrade(used, opsetOf(model, used), source.constants.elementTypes)
-  })
-  const { graph: found, types } = findBatchAxis(upgraded)
+    return options.module === undefined ? chooseOutputs(whole) : whole
+  }
+  const upgraded = (used: Graph): Written => upgrade(used, opsetOf(model, used), source.constants.elementTypes)
+  const whole = withLengths(graph, options.dimensions ?? {}, trial => upgraded(assembled(trial)))
+  const { graph: found, types } = findBatchAxis(whole,
+    size => upgraded(withFixedBatch(assembled(TRIALS[0]), size)).graph)
   const noted = tensorOrigins(model, graph)
   const batched = unfoldTensors(withUnused(found, options.module), noted)
   const origins = withOurs(noted, batched, source)

@@ -213,3 +213,23 @@ def test_a_file_for_single_examples_gives_each_what_it_gets_alone(exporter: str,
     variance = torch.einsum("ncp,pq,ncq->nc", rows, torch.linalg.inv(precision), rows)
     found = np.diagonal(la.functional_variance(x.numpy()), axis1=1, axis2=2)
     np.testing.assert_allclose(found, variance, rtol=1e-8)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("exporter", ["new", "old"])
+@pytest.mark.parametrize("mode", ["mean", "sum", "max"])
+def test_a_loop_over_any_number_of_examples(mode: str, exporter: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.EmbeddingBag(9, 4, mode=mode), nn.Linear(4, 3)).eval()
+    ids, path = torch.randint(0, 9, (6, 5)), str(tmp_path / "network.onnx")
+    free = (
+        {"dynamic_shapes": ({0: torch.export.Dim.DYNAMIC},)}
+        if exporter == "new"
+        else {"dynamic_axes": {"ids": {0: "n"}}}
+    )
+    torch.onnx.export(module, (ids,), path, dynamo=exporter == "new", input_names=["ids"], **free)
+    labels = np.arange(6) % 3
+    fits = [Laplace(each, "classification", "all", "full", prior_precision=1.0) for each in (path, module)]
+    answers = [la.fit(ids.numpy(), labels).predict(ids.numpy()) for la in fits]
+    for name in ("mean", "variance"):
+        np.testing.assert_allclose(getattr(answers[0], name), getattr(answers[1], name), rtol=1e-4, atol=1e-6)
