@@ -45,3 +45,12 @@ t.test("every layer computes what torch computes, with its parameters in torch's
       `${name}: values (${relativeDifference(result.data, float64(y).data)})`)
   }
 })
+
+t.test("softplus is the number itself from torch's threshold on", async t => {
+  const graph = networkFromLayers([{ type: 'Softplus', beta: 2, threshold: 1 }], new Map(), { inputSize: 4 })
+  const x = [-1, 0.2, 0.6, 3]
+  const inputs = new Map([['input', tensor('float64', [1, 4], x)]])
+  const y = runGraph(graph, inputs, 'float64').get(graph.outputs[0])!
+  const want = x.map(value => (2 * value > 1 ? value : Math.log1p(Math.exp(2 * value)) / 2))
+  t.ok(relativeDifference(y.data, Float64Array.from(want)) < 1e-12)
+})

@@ -107,6 +107,11 @@ t.test('sizes that do not fit', async t => {
     tensorsOf({ 'c.weight': [2, 1, 3] }))
 })
 
+t.test('a layer that flattens the examples with their elements is refused', async t => {
+  refused(t, [{ type: 'Flatten', start_dim: 0 }, ...chain], 'BAD_OPTION', /start_dim.*axis 0 holds the examples/, dense,
+    { inputSize: 3 })
+})
+
 t.test('the shape of the input: features, images from a later Linear layer, or given', async t => {
   t.same(exampleShape(chain, dense), [3])
   const images = tensorsOf({ 'c.weight': [4, 1, 3, 3], 'f.weight': [10, 4 * 13 * 13] })
