@@ -19,13 +19,12 @@ import { hessianRoots } from '../linear-model/hessian-roots.js'
 import { type Eigenpairs, eigenpairsOfProducts, leadingEigenpairs,
   orthonormalRows } from '../linear-model/leading-eigenpairs.js'
 import { iteratedVectors, leadingSubspace } from '../linear-model/subspace-iteration.js'
-import { BATCH_BYTES, forEachBatch, sliceExamples, takeExamples } from '../network/batches.js'
+import { forEachBatch, sliceExamples, takeExamples } from '../network/batches.js'
 import { parameterCount } from '../network/parameter-slot.js'
 import type { FactoredStructure } from '../options/posterior-choice.js'
 import { eigenbases, rotatedTensor } from '../posterior/ekfac.js'
 import { batchWithin, multiplicationsPerExample } from '../programs/cost.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
-import { squaresMap } from '../programs/squares-map.js'
 import { sharedRows } from '../sums/shared-rows.js'
 import { sampledRows } from '../tensor/rows.js'
 import type { FitTask } from './fit-task.js'
@@ -227,21 +226,19 @@ async function eachSeeded({ evaluator, options }: FitTask, { x, examples }: Some
 }
 
 /** The data once more, in the eigenbases of their Kronecker factors. */
-async function inEigenbases(task: FitTask, blocks: readonly KronBlock[], { x, examples }: TrainingRows,
-  work: WorkOptions): Promise<EkfacCurvature> {
-  const { evaluator, options } = task
-  const { inputs } = evaluator.network
-  const { count, at } = roots(task)
-  const squares = squaresMap(evaluator, { count, from: at }, eigenbases(blocks).map(rotatedTensor))
+async function inEigenbases({ evaluator, pool, options }: FitTask, blocks: readonly KronBlock[],
+  { x, examples }: TrainingRows, work: WorkOptions): Promise<EkfacCurvature> {
+  const { likelihood, batchSize, memoryLimit, outputNoise, noiseCovariance, labelSmoothing, roots } = options
+  const form = { outputNoise, noiseCovariance, labelSmoothing, roots }
+  const seeds = likelihoodModel(likelihood, form).seedCount(evaluator.network.outputs)
+  const rows = await sharedRows(pool, evaluator, x, examples,
+    2 * examples * multiplicationsPerExample(evaluator, seeds), work)
   try {
-    const most = Math.floor(Math.min(options.memoryLimit, BATCH_BYTES) / squares.bytes)
-    const size = Math.max(1, Math.min(most, batchWithin(evaluator, count, 'sums', options, examples)))
-    const values = new Float64Array(parameterCount(evaluator.slots))
-    await forEachBatch(examples, size, 'fit', work, (from, to) =>
-      squares.add(sliceExamples(x, inputs, from, to), to - from, values))
+    const tensors = eigenbases(blocks).map(rotatedTensor)
+    const values = await rows.squares({ tensors, likelihood, form, batchSize, memoryLimit })
     return { structure: 'ekfac', size: values.length, blocks, values }
   } finally {
-    squares.dispose()
+    await rows.dispose()
   }
 }
 

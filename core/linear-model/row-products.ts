@@ -5,11 +5,16 @@
 import { addTransposedProduct, jacobianTimes, joinVectors, splitVectors,
   zeroVectors } from '../curvature/jacobian-products.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
-import { sliceExamples } from '../network/batches.js'
+import { type LikelihoodForm, likelihoodModel } from '../likelihood/registry.js'
+import { BATCH_BYTES, sliceExamples } from '../network/batches.js'
 import type { Inputs } from '../network/input-rows.js'
+import { parameterCount } from '../network/parameter-slot.js'
+import type { Likelihood } from '../options/words.js'
 import { type BatchOptions, batchWithin } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import { type LinearMap, linearMap } from '../programs/linear-map.js'
+import { squaresMap } from '../programs/squares-map.js'
+import type { RotatedTensor } from '../programs/squares-program.js'
 import { type HessianRoots, rootTimes, transposedRootTimes } from './hessian-roots.js'
 
 /** Products with the Jacobian of N rows at the network's weights. */
@@ -22,11 +27,19 @@ export interface RowProducts {
   curvatureTimes(root: HessianRoots, vectors: Float64Array, count: number): Promise<Float64Array>
 }
 
+/** In which bases the squares of gradients are summed, a root of whose Lambda they start from, and within what. */
+export interface SquaresRequest extends BatchOptions {
+  readonly tensors: readonly RotatedTensor[]
+  readonly likelihood: Likelihood
+  readonly form: LikelihoodForm
+}
+
 /** Such a product, as it can be asked for in another thread. */
 export type RowRequest =
   | { readonly kind: 'times', readonly v: Float64Array }
   | { readonly kind: 'transposed', readonly u: Float64Array }
   | { readonly kind: 'curvature', readonly root: HessianRoots, readonly vectors: RealArray, readonly count: number }
+  | { readonly kind: 'squares' } & SquaresRequest
 
 /** Rows with which products are worked out, one product after another, in the calling thread. */
 export interface KeptRows {
@@ -43,12 +56,15 @@ interface RunningProduct {
   readonly batch: number
   take(from: number, to: number): Promise<void>
   result(): Float64Array
+  /** Releases programs of its own. */
+  dispose?(): void
 }
 
 /** Keeps rows, in the shape of the network's input. */
 export function keptRows(evaluator: Evaluator, x: Inputs, examples: number): KeptRows {
   const { network, slots, engine, precision } = evaluator
-  const map = linearMap(network, slots, engine, precision)
+  let made: LinearMap | undefined
+  const map = (): LinearMap => (made ??= linearMap(network, slots, engine, precision))
   let running: RunningProduct | undefined
   let taken = 0
   const slice = (from: number, to: number): Inputs => sliceExamples(x, network.inputs, from, to)
@@ -64,11 +80,13 @@ export function keptRows(evaluator: Evaluator, x: Inputs, examples: number): Kep
     },
     finish() {
       const result = running?.result() ?? new Float64Array(0)
+      running?.dispose?.()
       running = undefined
       return result
     },
     dispose: () => {
-      map.dispose()
+      made?.dispose()
+      running?.dispose?.()
     },
   }
 }
@@ -78,19 +96,21 @@ const FREE: BatchOptions = { batchSize: undefined, memoryLimit: Infinity }
 
 type Slice = (from: number, to: number) => Inputs
 
-function productOf(evaluator: Evaluator, map: LinearMap, slice: Slice, examples: number,
+function productOf(evaluator: Evaluator, map: () => LinearMap, slice: Slice, examples: number,
   request: RowRequest): RunningProduct {
   const batch = batchWithin(evaluator, 1, 'sums', FREE, examples)
   switch (request.kind) {
     case 'times':
-      return imagesOf(map, slice, batch, examples, request.v)
+      return imagesOf(map(), slice, batch, examples, request.v)
     case 'transposed':
-      return gradientOf(map, slice, batch, request.u)
+      return gradientOf(map(), slice, batch, request.u)
     case 'curvature':
       // Two passes a vector, or the factors of all seeds once.
       return 2 * request.count < request.root.rank
-        ? oneByOne(map, slice, batch, request)
+        ? oneByOne(map(), slice, batch, request)
         : together(evaluator, slice, examples, request)
+    case 'squares':
+      return squaresOf(evaluator, slice, examples, request)
   }
 }
 
@@ -141,6 +161,18 @@ function together(evaluator: Evaluator, slice: Slice, examples: number,
       const images = jacobianTimes(jacobian, own)
       addTransposedProduct(sums, jacobian, single ? Float32Array.from(images) : images)
     } }
+}
+
+function squaresOf(evaluator: Evaluator, slice: Slice, examples: number,
+  { tensors, likelihood: name, form, ...limits }: SquaresRequest): RunningProduct {
+  const { outputs } = evaluator.network
+  const likelihood = likelihoodModel(name, form)
+  const count = likelihood.seedCount(outputs)
+  const map = squaresMap(evaluator, { count, from: (f, own) => likelihood.hessianSeeds(f, own, outputs) }, tensors)
+  const most = Math.floor(Math.min(limits.memoryLimit, BATCH_BYTES) / map.bytes)
+  const sum = new Float64Array(parameterCount(evaluator.slots))
+  return { batch: Math.max(1, Math.min(most, batchWithin(evaluator, count, 'sums', limits, examples))),
+    result: () => sum, take: (from, to) => map.add(slice(from, to), to - from, sum), dispose: map.dispose }
 }
 
 /** The roots of some examples. */

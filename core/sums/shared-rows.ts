@@ -4,7 +4,7 @@
  */
 import { breathe, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import type { HessianRoots } from '../linear-model/hessian-roots.js'
-import { rootOf, type RowProducts, type RowRequest } from '../linear-model/row-products.js'
+import { rootOf, type RowProducts, type RowRequest, type SquaresRequest } from '../linear-model/row-products.js'
 import { sliceExamples } from '../network/batches.js'
 import type { Inputs } from '../network/input-rows.js'
 import type { WorkerPool } from '../parallel/worker-pool.js'
@@ -13,6 +13,8 @@ import type { Evaluator } from '../programs/evaluator.js'
 
 /** Products of rows that workers keep until they are dropped. */
 export interface SharedRows extends RowProducts {
+  /** The diagonal of sum_n J_n' Lambda_n J_n in other coordinates, P. */
+  squares(request: SquaresRequest): Promise<Float64Array>
   dispose(): Promise<void>
 }
 
@@ -91,6 +93,7 @@ export async function sharedRows(pool: WorkerPool, evaluator: Evaluator, x: Inpu
       }
       return all
     },
+    squares: async request => sumOf(await productsOf(() => ({ kind: 'squares', ...request }))),
     dispose,
   }
 }
