@@ -15,7 +15,8 @@
 #' @examplesIf laplace_available() && all(vapply(c("nnet", "caret"), requireNamespace, NA, quietly = TRUE))
 #' set.seed(1)
 #' fit <- caret::train(
-#'   iris[1:4], iris$Species, method = caret_laplace(prior_precision = 1, structure = "kron"), trace = FALSE,
+#'   iris[1:4], iris$Species,
+#'   method = caret_laplace(prior_precision = 1, structure = "kron"), trace = FALSE,
 #'   preProcess = "scale", tuneGrid = data.frame(size = 3, decay = 0.01),
 #'   trControl = caret::trainControl("cv", number = 2)
 #' )

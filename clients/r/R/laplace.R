@@ -143,7 +143,9 @@
 #'   "0.weight" = matrix(c(0.3, -0.2), 2), "0.bias" = c(0, 0.1),
 #'   "1.weight" = matrix(c(1, 2), 1), "1.bias" = 0
 #' )
-#' layers <- list(list(type = "Linear", name = "0"), list(type = "Tanh"), list(type = "Linear", name = "1"))
+#' layers <- list(
+#'   list(type = "Linear", name = "0"), list(type = "Tanh"), list(type = "Linear", name = "1")
+#' )
 #' laplace(weights, cars$speed / 10, cars$dist / 50, likelihood = "regression", architecture = layers)
 laplace <- function(object, ...) UseMethod("laplace")
 

@@ -26,7 +26,9 @@
 #' @export
 #' @examplesIf laplace_available() && requireNamespace("nnet", quietly = TRUE)
 #' set.seed(1)
-#' fits <- lapply(1:2, function(i) nnet::nnet(Species ~ ., iris, size = 4, decay = 0.01, trace = FALSE))
+#' fits <- lapply(1:2, function(i) {
+#'   nnet::nnet(Species ~ ., iris, size = 4, decay = 0.01, trace = FALSE)
+#' })
 #' both <- mixture(laplace(fits[[1]]), laplace(fits[[2]]))
 #' head(predict(both, iris, type = "prob"))
 mixture <- function(..., weights = NULL) {

@@ -29,7 +29,8 @@
 #' @examplesIf laplace_available() && requireNamespace("nnet", quietly = TRUE)
 #' fit <- nnet::nnet(dist ~ speed, cars / 50, size = 3, linout = TRUE, trace = FALSE)
 #' parts <- lapply(list(1:20, 21:50), function(rows) {
-#'   fit_partial(fit, as.matrix(cars[rows, "speed", drop = FALSE]) / 50, cars$dist[rows] / 50, "regression")
+#'   speed <- as.matrix(cars[rows, "speed", drop = FALSE])
+#'   fit_partial(fit, speed / 50, cars$dist[rows] / 50, "regression")
 #' })
 #' fit_merged(fit, parts[[1]] + parts[[2]], "regression")
 fit_partial <- function(object, x, y, likelihood, subset = "last_layer", structure = "kron", ..., chunk = NULL) {
