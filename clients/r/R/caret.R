@@ -21,6 +21,7 @@
 #'   trControl = caret::trainControl("cv", number = 2)
 #' )
 #' predict(fit, iris[c(1, 60, 120), 1:4], type = "prob")
+#' \dontshow{close(laplace_server())}
 caret_laplace <- function(...) {
   options <- list(...)
   check_options(options[setdiff(names(options), c("likelihood", "validation", "timeout", "progress"))])

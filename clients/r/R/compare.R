@@ -35,6 +35,7 @@
 #' train <- sample(150, 100)
 #' fit <- nnet::nnet(Species ~ ., iris[train, ], size = 4, decay = 1e-4, trace = FALSE)
 #' compare(laplace(fit), iris[-train, ])
+#' \dontshow{close(laplace_server())}
 compare <- function(object, ...) UseMethod("compare")
 
 #' @rdname compare

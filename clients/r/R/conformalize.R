@@ -31,6 +31,7 @@
 #' fit <- nnet::nnet(Species ~ ., iris[train, ], size = 4, decay = 0.01, trace = FALSE)
 #' la <- conformalize(laplace(fit), iris[held, ])
 #' head(predict(la, iris[-c(train, held), ], type = "set", level = 0.9))
+#' \dontshow{close(laplace_server())}
 conformalize <- function(object, ...) UseMethod("conformalize")
 
 #' @rdname conformalize

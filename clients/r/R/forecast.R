@@ -17,6 +17,7 @@
 #' @examplesIf laplace_available() && requireNamespace("nnet", quietly = TRUE)
 #' fit <- nnet::nnet(dist ~ speed, cars / 50, size = 3, linout = TRUE, trace = FALSE)
 #' forecast_laplace(fit, 1e5, "regression")
+#' \dontshow{close(laplace_server())}
 forecast_laplace <- function(object, rows, likelihood, subset = "auto", structure = "auto", ..., batch = NULL,
                              predict = NULL, samples = NULL) {
   counts <- list(rows = rows, batch = batch, predict = predict, samples = samples)

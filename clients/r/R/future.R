@@ -39,6 +39,7 @@
 #' })
 #' la <- fit_future(fit, parts, "regression", prior_precision = 1)
 #' predict_future(la, parts, interval = "prediction")[[2]][1:3, ]
+#' \dontshow{close(laplace_server())}
 fit_future <- function(object, parts, likelihood, subset = "last_layer", structure = "kron", ..., validation = NULL,
                        checkpoint = NULL, sample_bytes = 256 * 2^20,
                        progress = getOption("polylaplace.progress", FALSE)) {

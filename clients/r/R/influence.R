@@ -23,6 +23,7 @@
 #' fit <- nnet::nnet(Species ~ ., iris, size = 4, decay = 0.01, trace = FALSE)
 #' la <- laplace(Species ~ ., iris, model = fit, structure = "kron", prior_precision = 1)
 #' head(order(influence(la)$loss, decreasing = TRUE))
+#' \dontshow{close(laplace_server())}
 influence.laplace <- function(model, x, y, at = NULL, weights = NULL, ...) {
   check_no_more(...)
   rows <- if (missing(x)) training_labels(model) else labelled_rows(model, x, y, "influence(model, x, y)")

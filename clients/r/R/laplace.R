@@ -147,6 +147,7 @@
 #'   list(type = "Linear", name = "0"), list(type = "Tanh"), list(type = "Linear", name = "1")
 #' )
 #' laplace(weights, cars$speed / 10, cars$dist / 50, likelihood = "regression", architecture = layers)
+#' \dontshow{close(laplace_server())}
 laplace <- function(object, ...) UseMethod("laplace")
 
 #' @export

@@ -22,6 +22,7 @@
 #' logLik(la)
 #' confint(la)
 #' logLik(update(la, structure = "diag"))
+#' \dontshow{close(laplace_server())}
 NULL
 
 #' Names of single parameters: tensor and indices, counted from 1.

@@ -16,6 +16,7 @@
 #' train <- sample(150, 100)
 #' fit <- nnet::nnet(Species ~ ., iris[train, ], size = 4, trace = FALSE)
 #' laplace_metrics(laplace(fit), iris[-train, ])
+#' \dontshow{close(laplace_server())}
 laplace_metrics <- function(object, newdata, y, ...) {
   check_no_more(..., allowed = c("link", "predictive", "n_samples", "seed", "timeout", "progress"))
   how <- list(...)

@@ -31,6 +31,7 @@
 #' })
 #' both <- mixture(laplace(fits[[1]]), laplace(fits[[2]]))
 #' head(predict(both, iris, type = "prob"))
+#' \dontshow{close(laplace_server())}
 mixture <- function(..., weights = NULL) {
   members <- list(...)
   if (length(members) == 1 && !inherits(members[[1]], "laplace") && is.list(members[[1]])) members <- members[[1]]

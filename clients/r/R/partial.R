@@ -33,6 +33,7 @@
 #'   fit_partial(fit, speed / 50, cars$dist[rows] / 50, "regression")
 #' })
 #' fit_merged(fit, parts[[1]] + parts[[2]], "regression")
+#' \dontshow{close(laplace_server())}
 fit_partial <- function(object, x, y, likelihood, subset = "last_layer", structure = "kron", ..., chunk = NULL) {
   check_text(chunk, "chunk")
   given <- partial_request(object, x, y, likelihood, subset, structure, ..., chunk = chunk)

@@ -19,6 +19,7 @@
 #' set.seed(1)
 #' fit <- nnet::nnet(dist ~ speed, cars / 50, size = 3, linout = TRUE, trace = FALSE)
 #' plot(laplace(fit, subset = "all", structure = "full"))
+#' \dontshow{close(laplace_server())}
 plot.laplace <- function(x, newdata, y, level = 0.95, bins = 10, ...) {
   check_graphics(...)
   shown <- plot_data(x, newdata, y, level, bins)

@@ -54,6 +54,7 @@ TYPES <- c("response", "class", "prob", "link", "conf_int", "pred_int", "quantil
 #' new <- data.frame(speed = c(0.1, 0.3, 0.9))
 #' predict(la, new, se.fit = TRUE)
 #' predict(la, new, type = "pred_int", level = 0.9)
+#' \dontshow{close(laplace_server())}
 predict.laplace <- function(object, newdata,
                             type = c(
                               "response", "class", "prob", "link", "conf_int", "pred_int", "quantile", "samples",

@@ -30,6 +30,7 @@
 #' la <- laplace(fit)
 #' report(la, file.path(tempdir(), "report.html"), iris[-train, ])
 #' plot(figures(la, iris[-train, ]), "risk_coverage")
+#' \dontshow{close(laplace_server())}
 report <- function(object, ...) UseMethod("report")
 
 #' @rdname report

@@ -21,6 +21,7 @@
 #' la <- laplace(Species ~ ., iris[1:120, ], model = fit, structure = "kron", prior_precision = 1)
 #' more <- add_rows(la, iris[121:150, ])
 #' forget(more, iris[121:150, ])
+#' \dontshow{close(laplace_server())}
 add_rows <- function(object, x, y, weights = NULL) {
   changed_rows(object, "addRows", x, y, weights, "add_rows(object, x, y)")
 }

@@ -18,6 +18,7 @@
 #' fit <- nnet::nnet(dist ~ speed, cars / 50, size = 3, linout = TRUE, trace = FALSE)
 #' path <- save_laplace(laplace(fit), tempfile(fileext = ".posterior"))
 #' predict(load_laplace(path), 0.3)
+#' \dontshow{close(laplace_server())}
 save_laplace <- function(object, path, network = TRUE) {
   check_flag(network, "network")
   check_that(is.character(path) && length(path) == 1 && !is.na(path), "path", "the path of a file")

@@ -18,6 +18,7 @@
 #' set.seed(1)
 #' fit <- nnet::nnet(dist ~ speed, cars / 50, size = 3, linout = TRUE, trace = FALSE)
 #' head(simulate(laplace(fit), 3, seed = 7))
+#' \dontshow{close(laplace_server())}
 simulate.laplace <- function(object, nsim = 1, seed = NULL, newdata, ...) {
   check_no_more(...)
   check_whole(nsim, "nsim")

@@ -27,6 +27,7 @@
 #' tidy(la)
 #' glance(la)
 #' head(augment(la))
+#' \dontshow{close(laplace_server())}
 NULL
 
 #' @rdname laplace-tidiers

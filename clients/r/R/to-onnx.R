@@ -25,6 +25,7 @@
 #' @examplesIf laplace_available() && requireNamespace("nnet", quietly = TRUE)
 #' fit <- nnet::nnet(Species ~ ., iris, size = 3, trace = FALSE)
 #' to_onnx(laplace(fit), tempfile(fileext = ".onnx"), outputs = c("probabilities", "novelty"))
+#' \dontshow{close(laplace_server())}
 to_onnx <- function(object, ...) UseMethod("to_onnx")
 
 #' @rdname to_onnx

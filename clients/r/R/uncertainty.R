@@ -21,6 +21,7 @@
 #' set.seed(1)
 #' fit <- nnet::nnet(dist ~ speed, cars / 50, size = 3, linout = TRUE, trace = FALSE)
 #' laplace_uncertainty(laplace(fit), data.frame(speed = c(0.1, 0.3, 0.9)))
+#' \dontshow{close(laplace_server())}
 laplace_uncertainty <- function(object, newdata, seed = NULL, na.action = stats::na.pass) {
   rows <- if (missing(newdata)) training_rows(object) else new_features(object, newdata, match.fun(na.action))
   answer <- predicted(
