@@ -104,7 +104,7 @@ t.test('rows that cannot be fitted to end in a sentence on the page', async t =>
   await (await page.$('input#network'))!.uploadFile(keras)
   const row = (i: number): string => `${[0, 1, 2, 3, 4].map(j => Math.sin(i * (j + 1))).join()},${'uvw'[i % 3]}`
   const rows = (count: number): string[] => ['a,b,c,d,e,class', ...Array.from({ length: count }, (_, i) => row(i))]
-  const cases: [name: string, lines: readonly string[], message: RegExp][] = [
+  const cases: [name: string, lines: readonly string[] | Uint8Array, message: RegExp][] = [
     ['one', rows(1), /two rows or more|There are no examples/],
     ['header', rows(0), /a header and no rows/],
     ['ragged', [...rows(9), '1,2'], /CSV file cannot be read: .*line 11/],
@@ -113,9 +113,12 @@ t.test('rows that cannot be fitted to end in a sentence on the page', async t =>
     ['twice', rows(9).map(line => line.replace('b', 'a')), /Two columns or more are called 'a'/],
     ['narrow', rows(9).map(line => line.slice(line.indexOf(',') + 1)), /5/],
     ['unsorted', rows(60), /in sorted order \(u, v, w\) rows and network contradict each other/],
+    ['utf16', Buffer.from(`\ufeff${rows(60).join('\n')}`, 'utf16le'), /in sorted order \(u, v, w\)/],
+    ['latin', Buffer.from(rows(9).join('\n').replaceAll('u', '\u00fc'), 'latin1'), /The text is not UTF-8/],
+    ['binary', new Uint8Array(64), /The file of the rows is no text/],
   ]
   for (const [name, lines, message] of cases) {
-    writeFileSync(`${folder}/${name}.csv`, lines.join('\n'))
+    writeFileSync(`${folder}/${name}.csv`, lines instanceof Uint8Array ? lines : lines.join('\n'))
     await (await page.$('input#training'))!.uploadFile(`${folder}/${name}.csv`)
     await page.evaluate(`document.getElementById('state').className = ''`)
     await page.click('#start')

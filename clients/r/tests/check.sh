@@ -20,7 +20,7 @@ mkdir -p "$work/repository/src/contrib"
 touch "$work/repository/src/contrib/PACKAGES"
 echo "options(repos = c(CRAN = 'file://$work/repository'))" > "$work/profile.R"
 # What --as-cran asks beside.
-export _R_CHECK_RD_LINE_WIDTHS_=TRUE
+export _R_CHECK_RD_LINE_WIDTHS_=TRUE _R_CHECK_CONNECTIONS_LEFT_OPEN_=TRUE
 export _R_CHECK_FORCE_SUGGESTS_=false _R_CHECK_CRAN_INCOMING_=false _R_CHECK_CRAN_INCOMING_REMOTE_=false _R_CHECK_SYSTEM_CLOCK_=0
 # Seconds after which tests that hang are ended; the output above names the last file that ended.
 export _R_CHECK_TESTS_ELAPSED_TIMEOUT_=1800
