@@ -96,7 +96,9 @@ function metadataOf(posterior: LaplacePosterior,
   const { likelihood, subset, structure, choice, conformal, training } = posterior
   const answer = link === undefined && choice !== undefined ?
     { link: choice.link, varianceScale: choice.varianceScale, networkWeight: choice.networkWeight,
-      linearWeight: choice.linearWeight }
+      linearWeight: choice.linearWeight, ...(choice.halfwayWeight === undefined
+        ? {}
+        : { halfwayWeight: choice.halfwayWeight, halfwayScale: choice.halfwayScale }) }
     : { link: hasLogits(likelihood) ? link ?? 'probit' : undefined }
   const entries: Record<string, unknown> = {
     producer: 'polylaplace',

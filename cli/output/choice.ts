@@ -15,7 +15,7 @@ export function choiceText(choice: Choice, columns: number): string {
 }
 
 function choiceNumbers(
-  { r, s, delta, sigmaNoise, networkWeight, linearWeight, networkNll, leaveOneOutNll, link, heldOut,
+  { r, s, delta, sigmaNoise, networkWeight, linearWeight, halfwayWeight = 0, networkNll, leaveOneOutNll, link, heldOut,
     networkTemperature }: Choice,
 ): (readonly [string, string])[] {
   const list = (values: readonly number[]): string => values.map(value => formatNumber(value)).join(', ')
@@ -23,7 +23,7 @@ function choiceNumbers(
     ['Answer',
       `${percent(networkWeight)} network${
         networkTemperature === undefined ? '' : `, its logits divided by ${formatNumber(networkTemperature)}`
-      }, ${percent(linearWeight)} linear model`],
+      }${halfwayWeight === 0 ? '' : `, ${percent(halfwayWeight)} halfway`}, ${percent(linearWeight)} linear model`],
     ...(r === undefined
       ? []
       : [

@@ -83,6 +83,8 @@ function byTemperature(choice: Choice, temperature: number, rows: number): Choic
     s: 0,
     networkWeight: 1,
     linearWeight: 0,
+    halfwayWeight: undefined,
+    halfwayScale: undefined,
     networkTemperature: temperature,
     explanation: `The answer is temperature scaling, the baseline, as the options say: the network's logits divided by `
       + `${

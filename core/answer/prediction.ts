@@ -154,7 +154,7 @@ function linkProbabilities({ link = 'probit', likelihood, samples, seed }: Predi
   })
 }
 
-/** p = networkWeight p_network + linearWeight link(f_lin, s S), where there is such an answer. */
+/** The mixture of network and linear model, where there is such an answer. */
 function mixtureOf({ answer, likelihood }: PredictionRequest,
   { f, linear, variance, kind, examples, outputs }: Gaussian): Mixture | undefined {
   if (answer === undefined || !hasLogits(likelihood.name)) return undefined

@@ -56,8 +56,11 @@ export type SampleFit = Omit<LinearFit, 'loss' | 'training' | 'rows' | 'allRows'
 }
 
 /** The answer alone of what was chosen with its scores. */
-export function answerOf({ link, varianceScale, networkWeight, linearWeight, networkTemperature }: Answer): Answer {
+export function answerOf(
+  { link, varianceScale, networkWeight, linearWeight, halfwayWeight, halfwayScale, networkTemperature }: Answer,
+): Answer {
   return { link, varianceScale, networkWeight, linearWeight,
+    ...(halfwayWeight === undefined ? {} : { halfwayWeight, halfwayScale }),
     ...(networkTemperature === undefined ? {} : { networkTemperature }) }
 }
 

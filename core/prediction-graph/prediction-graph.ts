@@ -172,18 +172,20 @@ function withFreeNames(graph: Graph, names: readonly string[]): Graph {
 function gaussianMean(f: Formulas, { posterior, answer }: PredictionGraphTask, own: string,
   linear: string | undefined): string {
   if (linear === undefined) return own
-  if (answer?.link === 'map') return weighted(f, [[answer.networkWeight, own], [answer.linearWeight, linear]])
+  if (answer?.link === 'map') {
+    return weighted(f, [[answer.networkWeight, () => own], [answer.linearWeight, () => linear]])
+  }
   return posterior.curvature.structure === 'lowrank' ? linear : own
 }
 
 /** sum_i w_i x_i, without what has no weight. */
-function weighted(f: Formulas, terms: readonly (readonly [number, string])[]): string {
+function weighted(f: Formulas, terms: readonly (readonly [number, () => string])[]): string {
   const counted = terms.filter(([weight]) => weight !== 0).map(([weight, value]) =>
     weight === 1 ?
-      value :
-      f.mul(value, weight)
+      value() :
+      f.mul(value(), weight)
   )
-  return counted.length === 0 ? f.mul(terms[0][1], 0) : counted.reduce((a, b) => f.add(a, b))
+  return counted.length === 0 ? f.mul(terms[0][1](), 0) : counted.reduce((a, b) => f.add(a, b))
 }
 
 /** Probabilities of a mixture, and the parts of its doubt when they are asked for. */
@@ -197,31 +199,47 @@ interface PartsValues {
   readonly epistemic: string
 }
 
-/** p = networkWeight p_network + linearWeight link(f_lin, s S), where there is such an answer. */
+/** The mixture of network and linear model (see prediction/mixture.ts), where there is such an answer. */
 function mixture(precisions: GraphPrecisions, { answer, likelihood, draws }: PredictionGraphTask, own: string,
   linear: string | undefined, gaussian: GaussianValues): MixtureValues | undefined {
   if (answer === undefined || likelihood.name === 'regression') return undefined
   if (linear === undefined && answer.linearWeight !== 0) return undefined
-  const { link, varianceScale, networkWeight, linearWeight, networkTemperature = 1 } = answer
+  const { link, networkWeight, networkTemperature = 1 } = answer
   const { network: f, double } = precisions
-  const network = once(() =>
-    inverseLink(f, likelihood, networkTemperature === 1 ? own : f.div(own, networkTemperature))
-  )
-  const scaled = { ...gaussian, mean: linear ?? gaussian.mean,
-    variance: scaledVariance(double, gaussian.variance, varianceScale) }
-  const model = once(() => linkValues(precisions, varianceScale === 0 ? 'map' : link, scaled, draws))
-  const probabilities = networkWeight === 0 && linearWeight === 1
-    ? model()
-    : linearWeight === 0 && networkWeight === 1
-    ? network()
-    : f.add(f.mul(network(), networkWeight), f.mul(model(), linearWeight))
+  const outputs = once(() => (networkTemperature === 1 ? own : f.div(own, networkTemperature)))
+  const network = once(() => inverseLink(f, likelihood, outputs()))
+  const shares = sharesOf(precisions, answer, outputs, linear, gaussian)
+  const probabilities = weighted(f, [[networkWeight, network],
+    ...shares.map(({ weight, scale, values }) =>
+      [weight, () => linkValues(precisions, scale === 0 ? 'map' : link, values(), draws)] as const
+    )])
   return { probabilities, parts: () => {
-    const { expectedEntropy } = drawnProbabilities(double, scaled, { seed: draws.seed, samples: DECOMPOSITION_SAMPLES })
     const entropyOf = (p: string): string => entropies(double, likelihood, asDouble(precisions, p))
-    const aleatoric = double.add(double.mul(entropyOf(network()), networkWeight),
-      double.mul(expectedEntropy, linearWeight))
+    const drawn = (values: GaussianValues): string =>
+      drawnProbabilities(double, values, { seed: draws.seed, samples: DECOMPOSITION_SAMPLES }).expectedEntropy
+    const aleatoric = weighted(double, [[networkWeight, () => entropyOf(network())],
+      ...shares.map(({ weight, values }) => [weight, () => drawn(values())] as const)])
     return difference(double, entropyOf(probabilities), aleatoric)
   } }
+}
+
+/** A Gaussian over the outputs that has a share in the answer, and the factor of its variance. */
+interface ShareValues {
+  readonly weight: number
+  readonly scale: number
+  readonly values: () => GaussianValues
+}
+
+/** What has a share beside the network: the linear model, and the outputs halfway. */
+function sharesOf(precisions: GraphPrecisions,
+  { varianceScale, linearWeight, halfwayWeight = 0, halfwayScale = 0 }: Answer, own: () => string,
+  linear: string | undefined, gaussian: GaussianValues): ShareValues[] {
+  const { double } = precisions
+  const mean = linear ?? gaussian.mean
+  const share = (weight: number, scale: number, f: () => string): ShareValues => ({ weight, scale,
+    values: once(() => ({ ...gaussian, mean: f(), variance: scaledVariance(double, gaussian.variance, scale) })) })
+  const halfway = (): string => double.mul(double.add(asDouble(precisions, own()), mean), 0.5)
+  return [share(linearWeight, varianceScale, () => mean), share(halfwayWeight, halfwayScale, halfway)]
 }
 
 function decomposition(f: Formulas, gaussian: GaussianValues, seed: number): PartsValues {

@@ -2,8 +2,8 @@
 import type { Link } from '../options/words.js'
 
 /**
- * Classes: p = networkWeight p_network + linearWeight link(f_lin, s S); regression: the mean is
- * networkWeight f + linearWeight f_lin.
+ * Classes: p = networkWeight p_network + halfwayWeight link((f + f_lin)/2, halfwayScale S) + linearWeight
+ * link(f_lin, s S); regression: the mean is networkWeight f + linearWeight f_lin.
  */
 export interface Answer {
   readonly link: Link
@@ -11,6 +11,10 @@ export interface Answer {
   readonly varianceScale: number
   readonly networkWeight: number
   readonly linearWeight: number
+  /** Of the outputs halfway between network and linear model; absent: 0. */
+  readonly halfwayWeight?: number | undefined
+  /** The factor of their variance in the link; absent: 0. */
+  readonly halfwayScale?: number | undefined
   /** T that divides the network's logits; absent: 1. */
   readonly networkTemperature?: number | undefined
 }

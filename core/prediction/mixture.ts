@@ -45,26 +45,50 @@ export interface Mixture {
   parts(seed: number): UncertaintyParts
 }
 
-/** p = networkWeight p_network + linearWeight link(f_lin, s S). */
+/** A Gaussian over the outputs that has a share in the answer. */
+interface Share {
+  readonly weight: number
+  /** N x C. */
+  readonly f: Float64Array
+  /** The factor of the variance in the link. */
+  readonly scale: number
+}
+
+/** What has a share beside the network: the linear model, and the outputs halfway. @param f the network's, N x C */
+function sharesOf({ linearWeight, varianceScale, halfwayWeight = 0, halfwayScale = 0 }: Answer, f: Float64Array,
+  linear: Float64Array): Share[] {
+  const model = { weight: linearWeight, f: linear, scale: varianceScale }
+  if (halfwayWeight === 0) return [model]
+  return [model, { weight: halfwayWeight, f: f.map((value, i) => (value + linear[i]) / 2), scale: halfwayScale }]
+}
+
+/** p = networkWeight p_network + halfwayWeight link((f + f_lin)/2, halfwayScale S) + linearWeight link(f_lin, s S). */
 export function mixture(likelihood: LikelihoodModel, answer: Answer, inputs: MixtureInputs): Mixture {
   const { f, linear, covariance, kind, examples, outputs } = inputs
-  const { link, varianceScale, networkWeight, linearWeight, networkTemperature = 1 } = answer
+  const { link, networkWeight, networkTemperature = 1 } = answer
   const scaled = networkTemperature === 1 ? f : f.map(value => value / networkTemperature)
   const network = likelihood.inverseLink(scaled, examples, outputs)
-  const own = scaledProbabilities(link, likelihood, { f: linear, variance: covariance, examples, outputs },
-    varianceScale, kind)
-  const probabilities = network.map((p, i) => networkWeight * p + linearWeight * own[i])
+  const shares = sharesOf(answer, scaled, linear)
+  const probabilities = network.map(p => networkWeight * p)
+  for (const { weight, f: mean, scale } of shares) {
+    scaledProbabilities(link, likelihood, { f: mean, variance: covariance, examples, outputs }, scale, kind)
+      .forEach((p, i) => {
+        probabilities[i] += weight * p
+      })
+  }
   return {
     probabilities,
     parts: seed => {
-      const own = narrowed(covariance, kind, monteCarloNeeds(likelihood), outputs).map(value => varianceScale * value)
-      const { expectedEntropy } = monteCarlo(likelihood, { f: linear, variance: own, examples, outputs }, {
-        samples: SAMPLES,
-        seed,
-      })
+      const own = narrowed(covariance, kind, monteCarloNeeds(likelihood), outputs)
       const total = entropies(likelihood, probabilities, outputs)
-      const plain = entropies(likelihood, network, outputs)
-      const aleatoric = expectedEntropy.map((value, i) => networkWeight * plain[i] + linearWeight * value)
+      const aleatoric = entropies(likelihood, network, outputs).map(value => networkWeight * value)
+      for (const { weight, f: mean, scale } of shares) {
+        const variance = own.map(value => scale * value)
+        monteCarlo(likelihood, { f: mean, variance, examples, outputs }, { samples: SAMPLES, seed }).expectedEntropy
+          .forEach((value, i) => {
+            aleatoric[i] += weight * value
+          })
+      }
       return { total, aleatoric, epistemic: total.map((value, i) => Math.max(0, value - aleatoric[i])) }
     },
   }

@@ -6,12 +6,12 @@ import { countField, exact, type Fields, fieldsOf, listField, numberField, textF
 
 /** The tree of a choice. */
 export function choiceToTree(
-  { r, sigmaNoise, leaveOneOut, delta, networkTemperature, heldOut, ...choice }: Choice,
+  { r, sigmaNoise, leaveOneOut, delta, networkTemperature, halfwayWeight, halfwayScale, heldOut, ...choice }: Choice,
 ): Tree {
   return { ...choice, delta: Float64Array.from(delta), r: r ?? null,
     sigmaNoise: sigmaNoise === undefined ? null : Float64Array.from(sigmaNoise),
     leaveOneOut: leaveOneOut.map(({ scale, nll }) => ({ scale, nll })), networkTemperature: networkTemperature ?? null,
-    heldOut: heldOut === undefined
+    halfwayWeight: halfwayWeight ?? null, halfwayScale: halfwayScale ?? null, heldOut: heldOut === undefined
       ? null
       : plainScores(heldOut) }
 }
@@ -37,6 +37,8 @@ export function choiceFromTree(tree: Tree | undefined): Choice {
     leaveOneOut: listField(fields, 'leaveOneOut').map(item => scoreFrom(fieldsOf(item, 'leaveOneOut'))),
     rows: countField(fields, 'rows'),
     networkTemperature: optionalNumber(fields, 'networkTemperature'),
+    halfwayWeight: optionalNumber(fields, 'halfwayWeight'),
+    halfwayScale: optionalNumber(fields, 'halfwayScale'),
     heldOut: absent(fields['heldOut']) ? undefined : heldOutFrom(fieldsOf(fields['heldOut'], 'heldOut')),
   })
 }

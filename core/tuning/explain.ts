@@ -1,4 +1,5 @@
 /** @file What the training rows say of a network, in sentences for someone who meets the library for the first time. */
+import type { Answer } from '../prediction/answer.js'
 import type { Choice, HeldOutScores } from './choice.js'
 import { isGain } from './gain.js'
 import type { Gate } from './gate.js'
@@ -34,15 +35,23 @@ function measured({ networkNll, leaveOneOutNll, varianceScale }: Gate, rows: num
     + `which predicts each of these rows without having seen it, ${nats(score.nll)} (less is better)`
 }
 
-function verdictOf({ ratio, errorRate, networkWeight, linearWeight }: Gate): string {
-  const answer = `The answer is ${percent(networkWeight)} the network and ${percent(linearWeight)} the linear model.`
+/** What an answer consists of. @param scaled what is said of the network's logits */
+function partsOf({ networkWeight, linearWeight, halfwayWeight = 0 }: Omit<Answer, 'link' | 'varianceScale'>,
+  scaled = ''): string {
+  const halfway = halfwayWeight === 0 ? '' : `, ${percent(halfwayWeight)} halfway between both`
+  return `${percent(networkWeight)} the network${scaled}${halfway} and ${percent(linearWeight)} the linear model`
+}
+
+function verdictOf(gate: Gate): string {
+  const { ratio, errorRate, linearWeight } = gate
+  const answer = `The answer is ${partsOf(gate)}.`
   if (linearWeight === 1) {
     return 'The network fits rows that it has seen worse than the linear model predicts rows that it has not: it is '
       + 'not trained to the end, or the labels are coded otherwise than in its training. The linear model answers.'
   }
   if (errorRate === 0) {
-    return 'It is right in all of them, so that nothing speaks against a network that is as sure as this one. The '
-      + 'network answers.'
+    return 'It is right in all of them, so that nothing speaks against a network that is as sure as this one. '
+      + answer
   }
   return ratio < FAR_SURER
     ? 'On rows that it has seen the network is far surer than it should be of rows that it has not: it has learnt much '
@@ -121,8 +130,8 @@ function each(sigma: readonly number[]): string {
 }
 
 /** The sentences of a choice by held-out rows: what they say of it, what it is, and the baseline. */
-export function explainHeldOut(scores: HeldOutScores,
-  { networkWeight, linearWeight, networkTemperature, delta, s, sigmaNoise }: Choice): string {
+export function explainHeldOut(scores: HeldOutScores, choice: Choice): string {
+  const { networkTemperature, delta, s, sigmaNoise } = choice
   const { rows, nll, networkNll } = scores
   const scaled = networkTemperature === undefined
     ? ''
@@ -130,9 +139,9 @@ export function explainHeldOut(scores: HeldOutScores,
   const parts = sigmaNoise === undefined
     ? `variance factor ${s}`
     : `noise ${sigmaNoise.map(nats).join(', ')}${each(sigmaNoise)}`
-  return `${verdictOfHeldOut(scores)} It is ${percent(networkWeight)} the network${scaled} and ${
-    percent(linearWeight)
-  } the linear model, with prior precision ${delta.map(nats).join(', ')} and ${parts}. On the ${rows} held-out rows it `
+  return `${verdictOfHeldOut(scores)} It is ${partsOf(choice, scaled)}, with prior precision ${
+    delta.map(nats).join(', ')
+  } and ${parts}. On the ${rows} held-out rows it `
     + `scores ${nats(nll)} nats a label (less is better), the network ${nats(networkNll)}${baselineOf(scores)}.`
 }
 

@@ -2,10 +2,12 @@
  * @file How much of the answer the linear model gets, from the training rows alone. Its leave-one-out score predicts
  * its score on new rows; the network's own score on rows it has seen does not. r = (NLL of the network on its rows) /
  * (leave-one-out NLL of the linear model): far below 1 the network has learnt its rows by heart, above 1 it fits rows
- * it has seen worse than the linear model predicts rows it has not. p = (1 - w) p_network + w p_linear with
- * w = (1 - r)/2, and p_linear alone where r > 1. With more than two classes w = min(1 - r, e^2) with the share e of
- * rows that are named wrongly by a model which has not seen them: a network that is sure of everything deserves as much
- * doubt as it makes errors on new rows, which are fewer than those of that model, the more so the fewer these are.
+ * it has seen worse than the linear model predicts rows it has not: there p_linear answers alone. Else the answer has
+ * three parts: p_network, p_linear, and p_halfway of the outputs (f + f_lin)/2, which changes little where the network
+ * is sure and much where it is not. With two classes each is a third. With more, e is the share of rows left out that
+ * the linear model names wrongly, and q = e^(3/2) about that of new rows which the network does: it deserves as much
+ * doubt. p_halfway gets q, p_linear q e, p_network the rest but for r^2 of it, which p_halfway gets too: where r is near
+ * 1 the network is no better on rows it has seen than the linear model on rows it has not.
  */
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import type { LeftOut } from '../linear-model/leave-one-out.js'
@@ -36,6 +38,9 @@ export interface Gate {
   readonly errorRate?: number | undefined
   readonly networkWeight: number
   readonly linearWeight: number
+  /** As in an answer. */
+  readonly halfwayWeight?: number | undefined
+  readonly halfwayScale?: number | undefined
 }
 
 /** Mean negative log-likelihood of probabilities: over rows, and for binary and multilabel over labels. */
@@ -72,14 +77,21 @@ export function gateOf(rows: LabelledRows, f: Float64Array, leftOut: LeftOut): G
   const errorRate = manyClasses
     ? 1 - accuracy(categoricalDecisions(probabilities(chosen.scale), labels, outputs))
     : undefined
-  const linearWeight = ratio > 1 ? 1 : errorRate === undefined ? (1 - ratio) / 2 : doubt(ratio, errorRate)
-  return { link, varianceScale: chosen.scale, leaveOneOutNll, networkNll, ratio, networkWeight: 1 - linearWeight,
-    linearWeight, ...(errorRate === undefined ? {} : { errorRate }) }
+  return { link, varianceScale: chosen.scale, leaveOneOutNll, networkNll, ratio, ...sharesOf(ratio, errorRate),
+    ...(errorRate === undefined ? {} : { errorRate }) }
 }
 
-/** w with more than two classes: less than the network's error rate, as a hedge costs most where that is small. */
-function doubt(ratio: number, errorRate: number): number {
-  return Math.min(Math.max(0, 1 - ratio), errorRate ** 2)
+/** What each part gets; halfway the variance counts half with two classes, q times with more. */
+function sharesOf(ratio: number,
+  errorRate: number | undefined): Pick<Gate, 'networkWeight' | 'linearWeight' | 'halfwayWeight' | 'halfwayScale'> {
+  if (ratio > 1) return { networkWeight: 0, linearWeight: 1 }
+  if (errorRate === undefined) {
+    return { networkWeight: 1 / 3, halfwayWeight: 1 / 3, linearWeight: 1 / 3, halfwayScale: 0.5 }
+  }
+  const doubt = errorRate ** 1.5
+  const linearWeight = doubt * errorRate
+  const networkWeight = Math.max(0, 1 - doubt - linearWeight) * (1 - ratio ** 2)
+  return { networkWeight, halfwayWeight: 1 - networkWeight - linearWeight, linearWeight, halfwayScale: doubt }
 }
 
 /**
@@ -127,7 +139,8 @@ export function lastLayerGate(rows: LabelledRows, f: Float64Array, p: Float64Arr
   const ratio = ratioOf(networkNll, nll)
   const choices = likelihood.name === 'classification' ? outputs : 2
   const underfitted = ratio > UNDERFITTED && networkNll > UNSURE * Math.log(choices)
-  const open = errorRate === undefined ? share * Math.max(0, 1 - ratio) : doubt(ratio, errorRate)
+  const surer = Math.max(0, 1 - ratio)
+  const open = errorRate === undefined ? share * surer : Math.min(surer, errorRate ** 2)
   const linearWeight = underfitted ? 1 : open
   return { link: differenceLink(likelihood, outputs), varianceScale, leaveOneOutNll: [{ scale: varianceScale, nll }],
     networkNll, ratio, networkWeight: 1 - linearWeight, linearWeight,

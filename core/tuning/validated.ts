@@ -43,6 +43,8 @@ export interface ValidatedCandidate {
   readonly varianceScale: number
   /** Probabilities of what came true, one a label. */
   readonly truth: Float64Array
+  /** The same of the outputs halfway, where these are a part of the answer that the training rows alone choose. */
+  readonly halfway?: Float64Array
 }
 
 /** What held-out rows choose, and what they say of it. */
@@ -72,12 +74,20 @@ function truthOf({ likelihood, labels, outputs }: LabelledRows, p: Float64Array)
  */
 export function candidatesAt(rows: HeldOutOutputs, step: number, linear: Float64Array, covariance: Float64Array,
   byTraining: Answer): ValidatedCandidate[] {
-  const { likelihood, examples, outputs } = rows
+  const { likelihood, examples, outputs, f } = rows
   return linksOf(rows, byTraining).map(([link, varianceScale]) => {
     const p = scaledProbabilities(link, likelihood, { f: linear, variance: covariance, examples, outputs },
       varianceScale)
-    return { step, link, varianceScale, truth: truthOf(rows, p) }
+    const candidate = { step, link, varianceScale, truth: truthOf(rows, p) }
+    if (!isOfTraining(candidate, byTraining) || byTraining.halfwayWeight === undefined) return candidate
+    const halfway = { f: f.map((value, i) => (value + linear[i]) / 2), variance: covariance, examples, outputs }
+    return { ...candidate,
+      halfway: truthOf(rows, scaledProbabilities(link, likelihood, halfway, byTraining.halfwayScale ?? 0)) }
   })
+}
+
+function isOfTraining({ step, link, varianceScale }: Omit<ValidatedCandidate, 'truth'>, byTraining: Answer): boolean {
+  return step === 0 && link === byTraining.link && varianceScale === byTraining.varianceScale
 }
 
 /** Links with factors of the variance: the link that ignores the common shift, and what the training rows say. */
@@ -103,7 +113,8 @@ interface Weighted {
  */
 export async function chooseValidated(rows: HeldOutOutputs, candidates: readonly ValidatedCandidate[],
   byTraining: Answer, { signal }: WorkOptions = {}): Promise<ValidatedChoice> {
-  const logPrior = WEIGHTS.map(weight => weightPrior(weight, byTraining.linearWeight))
+  const { linearWeight, halfwayWeight = 0 } = byTraining
+  const logPrior = WEIGHTS.map(weight => weightPrior(weight, linearWeight + halfwayWeight / 2))
   let best: Weighted | undefined
   for (const temperature of TEMPERATURES) {
     await breathe()
@@ -117,12 +128,10 @@ export async function chooseValidated(rows: HeldOutOutputs, candidates: readonly
       if (best === undefined || score > best.score) best = { candidate, temperature, weight: mean, score }
     }
   }
-  const own = candidates.find(({ step, link, varianceScale }) =>
-    step === 0 && link === byTraining.link && varianceScale === byTraining.varianceScale
-  )
+  const own = candidates.find(candidate => isOfTraining(candidate, byTraining))
   const gain = best === undefined || own === undefined
     ? { mean: 0, error: 0 }
-    : gainOver(rows, best, { candidate: own, temperature: 1, weight: byTraining.linearWeight, score: 0 })
+    : gainOver(rows, best, answerTruth(rows, own, byTraining))
   if (best === undefined || !isGain(gain)) return { ...byTraining, step: 0, gain }
   const { candidate: { step, link, varianceScale }, temperature, weight } = best
   return { step, link, varianceScale, networkWeight: 1 - weight, linearWeight: weight, gain,
@@ -141,15 +150,25 @@ function networkTruth(rows: HeldOutOutputs, temperature: number): Float64Array {
   return truthOf(rows, likelihood.inverseLink(scaled, examples, outputs))
 }
 
-/** What one answer gains over another, a label; its error by rows, as labels of one row are not independent. */
-function gainOver(rows: HeldOutOutputs, better: Weighted, other: Weighted): Gain {
-  const [after, before] = [better, other].map(({ candidate, temperature, weight }) => {
-    const network = networkTruth(rows, temperature)
-    return candidate.truth.map((p, i) => Math.log(Math.max(SMALLEST, (1 - weight) * network[i] + weight * p)))
-  })
-  const width = after.length / rows.examples
+/** The probabilities of the labels that came true by the answer of the training rows. */
+function answerTruth(rows: HeldOutOutputs, { truth, halfway }: ValidatedCandidate,
+  { networkWeight, linearWeight, halfwayWeight = 0 }: Answer): Float64Array {
+  const network = networkTruth(rows, 1)
+  return truth.map((p, i) => networkWeight * network[i] + linearWeight * p + halfwayWeight * (halfway?.[i] ?? 0))
+}
+
+/**
+ * What the best candidate gains over an answer, a label; its error by rows, as labels of one row are not independent.
+ * @param other the answer's probabilities of what came true
+ */
+function gainOver(rows: HeldOutOutputs, { candidate, temperature, weight }: Weighted, other: Float64Array): Gain {
+  const network = networkTruth(rows, temperature)
+  const log = (p: number): number => Math.log(Math.max(SMALLEST, p))
+  const width = other.length / rows.examples
   const gains = new Float64Array(rows.examples)
-  for (let i = 0; i < after.length; i++) gains[Math.floor(i / width)] += (after[i] - before[i]) / width
+  candidate.truth.forEach((p, i) => {
+    gains[Math.floor(i / width)] += (log((1 - weight) * network[i] + weight * p) - log(other[i])) / width
+  })
   return gainOf(gains)
 }
 

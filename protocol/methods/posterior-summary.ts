@@ -84,9 +84,11 @@ export function conformalToWire(conformal: CalibrationSummary | undefined): Wire
 /** What was chosen, as plain values; nil where everything was given. */
 export function choiceToWire(choice: Choice | undefined): WireMap | null {
   if (choice === undefined) return null
-  const { delta, sigmaNoise, leaveOneOut, r, networkTemperature, heldOut, ...rest } = choice
+  const { delta, sigmaNoise, leaveOneOut, r, networkTemperature, halfwayWeight, halfwayScale, heldOut, ...rest } =
+    choice
   return { ...rest, delta: [...delta], sigmaNoise: sigmaNoise === undefined ? null : [...sigmaNoise], r: r ?? null,
     leaveOneOut: leaveOneOut.map(({ scale, nll }) => ({ scale, nll })), networkTemperature: networkTemperature ?? null,
+    halfwayWeight: halfwayWeight ?? 0, halfwayScale: halfwayScale ?? 0,
     heldOut: heldOut === undefined ? null : plainScores(heldOut) }
 }
 

@@ -81,8 +81,10 @@ def test_probabilities_are_the_mixture_of_network_and_linear_model(
     assert isinstance(precision, LowRank)
     covariance = np.einsum("ncp,pq,ndq->ncd", jacobian, np.linalg.inv(precision.to_dense()), jacobian)
     linear = f + jacobian @ (la.mean - mlp.theta)
-    wanted = choice.network_weight * softmax(f) + choice.linear_weight * zero_sum(
-        linear, choice.variance_scale * covariance
+    wanted = (
+        choice.network_weight * softmax(f)
+        + choice.halfway_weight * zero_sum((f + linear) / 2, choice.halfway_scale * covariance)
+        + choice.linear_weight * zero_sum(linear, choice.variance_scale * covariance)
     )
     np.testing.assert_allclose(model.predict_proba(noisy["x_new"]), wanted, rtol=1e-6, atol=1e-9)
     np.testing.assert_array_equal(model.predict(noisy["x_new"]), wanted.argmax(axis=1))
@@ -96,7 +98,7 @@ def test_weights_and_scores_of_a_choice(model: LaplaceClassifier, noisy: dict[st
     assert choice.network_nll == pytest.approx(-np.log(p).mean(), rel=1e-8)
     assert choice.leave_one_out_nll is not None
     assert choice.r == pytest.approx(choice.network_nll / choice.leave_one_out_nll)
-    assert choice.network_weight + choice.linear_weight == pytest.approx(1)
+    assert choice.network_weight + choice.halfway_weight + choice.linear_weight == pytest.approx(1)
     assert choice.leave_one_out_nll in [score.nll for score in choice.leave_one_out]
     assert choice.delta == (pytest.approx(model.prior_precision_),)
     with pytest.raises(FrozenInstanceError):
@@ -210,8 +212,14 @@ def test_a_network_of_one_logit(noisy: dict[str, Any]) -> None:
     f, jacobian = mlp.outputs(mlp.theta, noisy["x_new"])[:, 0], mlp.jacobian(noisy["x_new"])[:, 0]
     variance = np.einsum("np,pq,nq->n", jacobian, np.linalg.inv(la.posterior_precision.to_dense()), jacobian)
     linear = f + jacobian @ (la.mean - mlp.theta)
-    wanted = choice.network_weight * sigmoid(f) + choice.linear_weight * sigmoid(
-        linear / np.sqrt(1 + np.pi / 8 * choice.variance_scale * variance)
+
+    def probit(mean: np.ndarray, scale: float) -> np.ndarray:
+        return sigmoid(mean / np.sqrt(1 + np.pi / 8 * scale * variance))
+
+    wanted = (
+        choice.network_weight * sigmoid(f)
+        + choice.halfway_weight * probit((f + linear) / 2, choice.halfway_scale)
+        + choice.linear_weight * probit(linear, choice.variance_scale)
     )
     np.testing.assert_allclose(p, np.column_stack([1 - wanted, wanted]), rtol=1e-6, atol=1e-9)
     assert set(model.predict(noisy["x_new"])) <= {"no", "yes"}

@@ -48,7 +48,11 @@ choice_lines <- function(choice, digits) {
   if (is.null(choice)) return(character())
   number <- function(value) format(value, digits = digits)
   parts <- c(
-    sprintf("%s network and %s linear model", share(choice$network_weight), share(choice$linear_weight)),
+    sprintf(
+      "%s network%s and %s linear model", share(choice$network_weight),
+      if (isTRUE(choice$halfway_weight > 0)) sprintf(", %s halfway", share(choice$halfway_weight)) else "",
+      share(choice$linear_weight)
+    ),
     if (!is.null(choice$link) && choice$link != "map") {
       sprintf("link %s with s = %s times the variance", choice$link, number(choice$s))
     },

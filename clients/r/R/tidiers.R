@@ -84,6 +84,7 @@ glance.laplace <- function(x, ...) {
     log.marginal.likelihood = single(x$log_marginal_likelihood), log.likelihood = single(x$log_likelihood),
     log_evidence_at_mode = single(x$log_evidence_at_mode), leave.one.out.nll = single(x$choice$leave_one_out_nll),
     network.weight = single(x$choice$network_weight), linear.weight = single(x$choice$linear_weight),
+    halfway.weight = single(x$choice$halfway_weight),
     prior.precision = single(x$prior_precision),
     sigma = if (x$likelihood == "regression") single(x$sigma_noise) else NA_real_,
     effective.parameters = single(x$effective_parameters),

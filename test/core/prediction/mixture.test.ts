@@ -66,6 +66,20 @@ t.test('a mixture is the weighted mean of both, and its parts add up', async t =
   t.same(parts(1), parts(1), 'seeded')
 })
 
+t.test('a part of a mixture may lie halfway, with a factor of the variance of its own', async t => {
+  const classification = likelihoodModel('classification')
+  const linear = Float64Array.from(draw(N, C).data)
+  const answer = { link: 'zero_sum' as const, varianceScale: 0, networkWeight: 0.5, linearWeight: 0.1,
+    halfwayWeight: 0.4, halfwayScale: 0.25 }
+  const { probabilities, parts } = mixture(classification, answer, { f, linear, covariance: S, kind: 'covariance',
+    examples: N, outputs: C })
+  const between = zeroSum(f.map((value, i) => (value + linear[i]!) / 2), sums(S.map(value => value / 4)), N, C)
+  const [network, own] = [classification.inverseLink(f, N, C), classification.inverseLink(linear, N, C)]
+  t.ok(relativeDifference(probabilities, network.map((p, i) => 0.5 * p + 0.1 * own[i]! + 0.4 * between[i]!)) < 1e-14)
+  const { total, aleatoric, epistemic } = parts(1)
+  t.ok(total.every((value, n) => Math.abs(value - aleatoric[n]! - epistemic[n]!) < 1e-12 || epistemic[n] === 0))
+})
+
 t.test('novelty is the rank among the training rows', async t => {
   const training = Float64Array.of(1, 2, 3, 4)
   const { score, pValue } = noveltyOf(Float64Array.of(0.5, 0.5, 2, 4, 9, 9), 3, training, undefined)

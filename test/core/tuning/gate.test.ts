@@ -28,35 +28,46 @@ function threeClasses(network: number, left: number, missed = 0): Gate {
     covariance: new Float64Array(36) })
 }
 
-t.test('with two classes the linear model gets (1 - r)/2', async t => {
-  const ratio = Math.log1p(Math.exp(-6)) / Math.log1p(Math.exp(-1))
+/** What all parts get together. */
+const whole = ({ networkWeight, halfwayWeight = 0, linearWeight }: Gate): number =>
+  networkWeight + halfwayWeight + linearWeight
+
+t.test('with two classes network, halfway and linear model get a third each', async t => {
   const gate = oneLogit(6, 1)
-  t.ok(Math.abs(gate.ratio - ratio) < 1e-12)
-  t.ok(Math.abs(gate.linearWeight - (1 - ratio) / 2) < 1e-12)
-  t.equal(gate.networkWeight + gate.linearWeight, 1)
+  t.ok(Math.abs(gate.ratio - Math.log1p(Math.exp(-6)) / Math.log1p(Math.exp(-1))) < 1e-12)
+  t.match(gate, { networkWeight: 1 / 3, halfwayWeight: 1 / 3, linearWeight: 1 / 3, halfwayScale: 0.5 })
+  t.equal(gate.errorRate, undefined)
 })
 
-t.test('with more classes it gets the square of its error rate on rows left out at most', async t => {
-  const nll = (margin: number): number => Math.log1p(2 * Math.exp(-margin))
+t.test('with more classes the error rate on rows left out says how much the network is doubted', async t => {
   for (const missed of [1, 2]) {
+    const e = missed / 4
     const gate = threeClasses(9, 1, missed)
-    t.equal(gate.errorRate, missed / 4)
-    t.equal(gate.linearWeight, (missed / 4) ** 2)
+    t.equal(gate.errorRate, e)
+    t.ok(Math.abs(gate.linearWeight - e ** 2.5) < 1e-15)
+    t.ok(Math.abs(gate.networkWeight - (1 - e ** 1.5 - e ** 2.5) * (1 - gate.ratio ** 2)) < 1e-15)
+    t.ok(Math.abs(gate.halfwayScale! - e ** 1.5) < 1e-15)
+    t.ok(Math.abs(whole(gate) - 1) < 1e-15)
   }
-  const left = nll(0.1) + 0.1 / 4
-  const ratio = nll(0.13) / left
-  const calm = threeClasses(0.13, 0.1, 1)
-  t.ok(Math.abs(calm.ratio - ratio) < 1e-12 && 1 - ratio < 0.0625)
-  t.ok(Math.abs(calm.linearWeight - (1 - ratio)) < 1e-12, 'and 1 - r at most')
+  const wrong = threeClasses(9, 1, 4)
+  t.match(wrong, { errorRate: 1, networkWeight: 0, linearWeight: 1, halfwayWeight: 0 }, 'of all rows left out')
 })
 
-t.test('the network answers where the linear model names every row left out rightly', async t => {
+t.test('r^2 of the share of the network is halfway', async t => {
+  const nll = (margin: number): number => Math.log1p(2 * Math.exp(-margin))
+  const ratio = nll(0.13) / (nll(0.1) + 0.1 / 4)
+  const calm = threeClasses(0.13, 0.1, 1)
+  t.ok(Math.abs(calm.ratio - ratio) < 1e-12 && ratio > 0.9)
+  t.ok(Math.abs(calm.networkWeight - (1 - 0.25 ** 1.5 - 0.25 ** 2.5) * (1 - ratio ** 2)) < 1e-12)
+})
+
+t.test('a sure network answers where the linear model names every row left out rightly', async t => {
   const gate = threeClasses(9, 1)
-  t.equal(gate.errorRate, 0)
-  t.equal(gate.networkWeight, 1)
-  t.match(explainGate(gate, 4), /with 0 % of them wrong\. It is right in all of them.*The network answers\.$/)
-  t.match(explainGate(threeClasses(9, 1, 1), 4), /with 25 % of them wrong\..* 6\.\d+ % the linear model\.$/)
-  t.equal(oneLogit(9, 1).errorRate, undefined, 'two classes')
+  t.match(gate, { errorRate: 0, linearWeight: 0 })
+  t.ok(gate.networkWeight > 0.999)
+  t.match(explainGate(gate, 4), /with 0 % of them wrong\. It is right in all of them.*The answer is 100 % the network/)
+  t.match(explainGate(threeClasses(9, 1, 1), 4),
+    /with 25 % of them wrong\..* 84\.4 % the network, 12\.5 % halfway between both and 3\.1 % the linear model\.$/)
 })
 
 t.test('it answers alone where the network fits its rows worse than it predicts them', async t => {
@@ -67,8 +78,8 @@ t.test('it answers alone where the network fits its rows worse than it predicts 
 t.test('scores of exactly 0 give weights all the same', async t => {
   for (const gate of [oneLogit(800, 800), oneLogit(1, 800), threeClasses(800, 800), threeClasses(1, 800)]) {
     t.ok(Number.isFinite(gate.ratio))
-    t.equal(gate.networkWeight + gate.linearWeight, 1)
+    t.ok(Math.abs(whole(gate) - 1) < 1e-15)
   }
-  t.equal(oneLogit(800, 800).linearWeight, 0.5)
+  t.equal(oneLogit(800, 800).linearWeight, 1 / 3)
   t.equal(oneLogit(1, 800).linearWeight, 1)
 })

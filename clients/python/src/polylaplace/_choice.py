@@ -21,8 +21,8 @@ class LeaveOneOutScore:
 class Choice:
     """What was chosen, and how network and linear model make the answer together.
 
-    Classes: p = network_weight p_network + linear_weight link(f_linear, variance_scale S). Regression: the mean is
-    network_weight f + linear_weight f_linear.
+    Classes: p = network_weight p_network + halfway_weight link((f + f_linear) / 2, halfway_scale S) + linear_weight
+    link(f_linear, variance_scale S). Regression: the mean is network_weight f + linear_weight f_linear.
 
     Attributes:
         subset: 'all' or 'last_layer'.
@@ -62,6 +62,8 @@ class Choice:
     rows: int = 0
     held_out: Mapping[str, Any] | None = field(default=None, hash=False)
     network_temperature: float | None = None
+    halfway_weight: float = 0.0
+    halfway_scale: float = 0.0
     further: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @classmethod

@@ -8,11 +8,12 @@ test_that("the choice is in the object, with R's names", {
   choice <- iris_fit()$choice
   expect_identical(choice$subset, "all")
   expect_identical(choice$structure, "lowrank")
-  expect_equal(choice$network_weight + choice$linear_weight, 1)
+  expect_equal(choice$network_weight + choice$halfway_weight + choice$linear_weight, 1)
   expect_equal(choice$r, choice$network_nll / choice$leave_one_out_nll)
   # The rate is said to a tenth of a per cent, which tells how many of the 150 rows it is.
   wrong <- round(150 * as.numeric(sub(".*with ([0-9.]+) % of them wrong.*", "\\1", choice$explanation)) / 100) / 150
-  expect_equal(choice$linear_weight, min(1 - choice$r, wrong^2))
+  expect_equal(choice$linear_weight, wrong^2.5)
+  expect_equal(choice$halfway_scale, wrong^1.5)
   expect_s3_class(choice$leave_one_out, "data.frame")
   expect_equal(choice$leave_one_out$nll[choice$leave_one_out$scale == choice$s], choice$leave_one_out_nll)
   expect_equal(choice$prior_precision, iris_fit()$prior_precision)
@@ -47,9 +48,9 @@ test_that("the answer is the mixture that the choice describes", {
   la <- iris_fit()
   mixed <- predict(la, iris, type = "prob")
   network <- predict(iris_net(), iris)
-  linear <- (mixed - la$choice$network_weight * network) / la$choice$linear_weight
-  expect_equal(unname(rowSums(linear)), rep(1, 150), tolerance = 1e-6)
-  expect_true(all(linear > -1e-6))
+  others <- (mixed - la$choice$network_weight * network) / (1 - la$choice$network_weight)
+  expect_equal(unname(rowSums(others)), rep(1, 150), tolerance = 1e-6)
+  expect_true(all(others > -1e-6))
   expect_gt(max(abs(mixed - network)), 1e-6)
 })
 
