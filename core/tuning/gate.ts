@@ -4,16 +4,16 @@
  * (leave-one-out NLL of the linear model): far below 1 the network has learnt its rows by heart, above 1 it fits rows
  * it has seen worse than the linear model predicts rows it has not: there p_linear answers alone. Else the answer has
  * three parts: p_network, p_linear, and p_halfway of the outputs (f + f_lin)/2, which changes little where the network
- * is sure and much where it is not. With two classes each is a third. With more, e is the share of rows left out that
- * the linear model names wrongly, and q = e^(3/2) about that of new rows which the network does: it deserves as much
- * doubt. p_halfway gets q, p_linear q e, p_network the rest but for r^2 of it, which p_halfway gets too: where r is near
+ * is sure and much where it is not. With the share e of rows left out that the linear model names wrongly p_halfway and
+ * p_linear get q = min(1/3, (5 e)^2) each with two classes: a third, but for tables that are so easy that a sure network
+ * is right. With more classes q = e^(3/2) is about the network's error rate on new rows: it deserves as much doubt. p_halfway gets q, p_linear q e, p_network the rest but for r^2 of it, which p_halfway gets too: where r is near
  * 1 the network is no better on rows it has seen than the linear model on rows it has not.
  */
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import type { LeftOut } from '../linear-model/leave-one-out.js'
 import type { LabelledRows } from '../linear-model/linear-problem.js'
 import { accuracy } from '../metrics/accuracy.js'
-import { categoricalDecisions } from '../metrics/decisions.js'
+import { bernoulliDecisions, categoricalDecisions } from '../metrics/decisions.js'
 import type { Link } from '../options/words.js'
 import { differenceLink, scaledProbabilities } from '../prediction/mixture.js'
 
@@ -34,7 +34,7 @@ export interface Gate {
   readonly networkNll: number
   /** r. */
   readonly ratio: number
-  /** e, the share of rows left out that are named wrongly; where w hangs on it. */
+  /** e, the share of rows left out (or labels) that are named wrongly. */
   readonly errorRate?: number | undefined
   readonly networkWeight: number
   readonly linearWeight: number
@@ -74,20 +74,33 @@ export function gateOf(rows: LabelledRows, f: Float64Array, leftOut: LeftOut): G
   const chosen = manyClasses && best.nll > SHARE_TO_EARN * without.nll ? without : best
   const networkNll = meanNll(likelihood, likelihood.inverseLink(f, examples, outputs), labels, outputs)
   const ratio = ratioOf(networkNll, chosen.nll)
-  const errorRate = manyClasses
-    ? 1 - accuracy(categoricalDecisions(probabilities(chosen.scale), labels, outputs))
-    : undefined
-  return { link, varianceScale: chosen.scale, leaveOneOutNll, networkNll, ratio, ...sharesOf(ratio, errorRate),
-    ...(errorRate === undefined ? {} : { errorRate }) }
+  const p = probabilities(chosen.scale)
+  const errorRate = 1 - accuracy(
+    likelihood.name === 'classification' ? categoricalDecisions(p, labels, outputs) : bernoulliDecisions(p, labels),
+  )
+  const shares = ratio > 1
+    ? { networkWeight: 0, linearWeight: 1 }
+    : manyClasses
+    ? sharesOfMore(ratio, errorRate)
+    : sharesOfTwo(errorRate)
+  return { link, varianceScale: chosen.scale, leaveOneOutNll, networkNll, ratio, errorRate, ...shares }
 }
 
-/** What each part gets; halfway the variance counts half with two classes, q times with more. */
-function sharesOf(ratio: number,
-  errorRate: number | undefined): Pick<Gate, 'networkWeight' | 'linearWeight' | 'halfwayWeight' | 'halfwayScale'> {
-  if (ratio > 1) return { networkWeight: 0, linearWeight: 1 }
-  if (errorRate === undefined) {
-    return { networkWeight: 1 / 3, halfwayWeight: 1 / 3, linearWeight: 1 / 3, halfwayScale: 0.5 }
-  }
+/** What each part of an answer gets, and the factor of the variance halfway. */
+type Shares = Pick<Gate, 'networkWeight' | 'linearWeight' | 'halfwayWeight' | 'halfwayScale'>
+
+/** The most that halfway and linear model get with two classes, and how many times e makes it that much. */
+const MOST_OF_TWO = 1 / 3
+const STEEPNESS = 5
+const MOST_HALFWAY_SCALE = 0.5
+
+function sharesOfTwo(errorRate: number): Shares {
+  const doubt = Math.min(MOST_OF_TWO, (STEEPNESS * errorRate) ** 2)
+  return { networkWeight: 1 - 2 * doubt, halfwayWeight: doubt, linearWeight: doubt,
+    halfwayScale: Math.min(MOST_HALFWAY_SCALE, 4 * doubt) }
+}
+
+function sharesOfMore(ratio: number, errorRate: number): Shares {
   const doubt = errorRate ** 1.5
   const linearWeight = doubt * errorRate
   const networkWeight = Math.max(0, 1 - doubt - linearWeight) * (1 - ratio ** 2)

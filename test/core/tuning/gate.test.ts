@@ -32,11 +32,24 @@ function threeClasses(network: number, left: number, missed = 0): Gate {
 const whole = ({ networkWeight, halfwayWeight = 0, linearWeight }: Gate): number =>
   networkWeight + halfwayWeight + linearWeight
 
-t.test('with two classes network, halfway and linear model get a third each', async t => {
-  const gate = oneLogit(6, 1)
-  t.ok(Math.abs(gate.ratio - Math.log1p(Math.exp(-6)) / Math.log1p(Math.exp(-1))) < 1e-12)
-  t.match(gate, { networkWeight: 1 / 3, halfwayWeight: 1 / 3, linearWeight: 1 / 3, halfwayScale: 0.5 })
-  t.equal(gate.errorRate, undefined)
+/** Fifty rows of one logit, of which the linear model misses some. */
+function fiftyRows(missed: number): Gate {
+  const labels = Float64Array.from({ length: 50 }, (_, n) => n % 2)
+  const f = (margin: number, wrong: number) =>
+    Float64Array.from(labels, (label, n) => (2 * label - 1) * margin * (n < wrong ? -1 : 1))
+  return gateOf({ likelihood: binary, examples: 50, outputs: 1, labels }, f(9, 0), { f: f(2, missed),
+    covariance: new Float64Array(50) })
+}
+
+t.test('with two classes halfway and linear model get (5 e)^2, a third at most', async t => {
+  t.match(fiftyRows(10), { halfwayWeight: 1 / 3, linearWeight: 1 / 3, halfwayScale: 0.5 })
+  const gate = fiftyRows(1)
+  t.ok(Math.abs(gate.errorRate! - 0.02) < 1e-12)
+  t.ok(Math.abs(gate.halfwayWeight! - 0.01) < 1e-12 && gate.halfwayWeight === gate.linearWeight)
+  t.ok(Math.abs(gate.halfwayScale! - 0.04) < 1e-12 && Math.abs(whole(gate) - 1) < 1e-12)
+  const sure = oneLogit(6, 1)
+  t.ok(Math.abs(sure.ratio - Math.log1p(Math.exp(-6)) / Math.log1p(Math.exp(-1))) < 1e-12)
+  t.match(sure, { errorRate: 0, networkWeight: 1, linearWeight: 0 }, 'a table that is easy')
 })
 
 t.test('with more classes the error rate on rows left out says how much the network is doubted', async t => {
@@ -80,6 +93,6 @@ t.test('scores of exactly 0 give weights all the same', async t => {
     t.ok(Number.isFinite(gate.ratio))
     t.ok(Math.abs(whole(gate) - 1) < 1e-15)
   }
-  t.equal(oneLogit(800, 800).linearWeight, 1 / 3)
+  t.equal(oneLogit(800, 800).linearWeight, 0)
   t.equal(oneLogit(1, 800).linearWeight, 1)
 })
