@@ -4,10 +4,11 @@
  * (leave-one-out NLL of the linear model): far below 1 the network has learnt its rows by heart, above 1 it fits rows
  * it has seen worse than the linear model predicts rows it has not: there p_linear answers alone. Else the answer has
  * three parts: p_network, p_linear, and p_halfway of the outputs (f + f_lin)/2, which changes little where the network
- * is sure and much where it is not. With the share e of rows left out that the linear model names wrongly p_halfway and
- * p_linear get q = min(1/3, (5 e)^2) each with two classes: a third, but for tables that are so easy that a sure network
- * is right. With more classes q = e^(3/2) is about the network's error rate on new rows: it deserves as much doubt. p_halfway gets q, p_linear q e, p_network the rest but for r^2 of it, which p_halfway gets too: where r is near
- * 1 the network is no better on rows it has seen than the linear model on rows it has not.
+ * is sure and much where it is not. e is the share of rows left out that the linear model names wrongly. With two
+ * classes p_halfway and p_linear get q = min(1/3, (5 e)^2) each: a third, but for tables that are so easy that a sure
+ * network is right. With more, q = e^(3/2) is about the network's error rate on new rows: it deserves as much doubt.
+ * p_halfway gets q, p_linear q e, p_network the rest but for r^2 of it, which p_halfway gets too: where r is near 1 the
+ * network is no better on rows it has seen than the linear model on rows it has not.
  */
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import type { LeftOut } from '../linear-model/leave-one-out.js'
