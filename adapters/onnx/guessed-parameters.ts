@@ -34,13 +34,16 @@ export function guessedParameters(parameters: readonly string[], { producer_name
   { node: nodes = [] }: GraphMessage, origins: Origins): string[] {
   const users = new Map<string, NodeMessage[]>()
   for (const node of nodes) {
-    for (const name of node.input ?? []) users.set(name, [...users.get(name) ?? [], node])
+    for (const name of node.input ?? []) addTo(users, name, node)
   }
-  const scopes = new Map<string, number>()
+  const scopes = new Map<string, string[]>()
   for (const { name = '', op_type: op = '' } of nodes) {
-    if (!BESIDE.has(op)) scopes.set(scopeOf(name), (scopes.get(scopeOf(name)) ?? 0) + 1)
+    if (!BESIDE.has(op)) addTo(scopes, scopeOf(name), op)
   }
-  const isAlone = ({ name = '' }: NodeMessage): boolean => scopeOf(name) !== '' && scopes.get(scopeOf(name)) === 1
+  const isInLayer = ({ name = '' }: NodeMessage): boolean => {
+    const around = scopes.get(scopeOf(name)) ?? []
+    return scopeOf(name) !== '' && (around.length === 1 || around.some(op => LAYERS.has(op)))
+  }
   const hasBias = ({ output: [product = ''] = [] }: NodeMessage): boolean =>
     (users.get(product) ?? []).some(({ op_type: op, input = [] }) =>
       op === 'Add' && input.some(name => name !== product && LEARNING.test(name))
@@ -54,7 +57,7 @@ export function guessedParameters(parameters: readonly string[], { producer_name
     const unnamed = !torch || ANONYMOUS.test(name)
     return !(users.get(name) ?? []).some(node =>
       LAYERS.has(node.op_type ?? '') ||
-      (unnamed && (LINEAR.has(node.op_type ?? '') || isAlone(node) || hasBias(node)))
+      (unnamed && (LINEAR.has(node.op_type ?? '') || isInLayer(node) || hasBias(node)))
     )
   })
 }
@@ -62,4 +65,10 @@ export function guessedParameters(parameters: readonly string[], { producer_name
 /** The path to the layer of a node, as torch's older exporter names it: `/blocks.0/MatMul` is of `/blocks.0`. */
 function scopeOf(name: string): string {
   return name.slice(0, Math.max(0, name.lastIndexOf('/')))
+}
+
+function addTo<T>(lists: Map<string, T[]>, key: string, value: T): void {
+  const list = lists.get(key)
+  if (list === undefined) lists.set(key, [value])
+  else list.push(value)
 }

@@ -25,6 +25,10 @@ t.test('a name of a layer, or the layer around it, says that a tensor learnt', a
   t.same(guessedParameters(names, { producer_name: 'pytorch' }, { node }, new Map()), ['0.basis', 'onnx::MatMul_7',
     'sobel'])
   t.same(guessedParameters(names, { producer_name: 'paddle' }, { node }, new Map()), ['0.basis', 'onnx::MatMul_7'])
+  const norm = ['InstanceNormalization', 'Mul', 'Add'].map(op => ({ op_type: op, name: `/norm/${op}`,
+    input: op === 'Mul' ? ['n', 'onnx::Mul_5'] : [], output: [] })
+  )
+  t.same(guessedParameters(['onnx::Mul_5'], { producer_name: 'pytorch' }, { node: norm }, new Map()), [])
   const known = new Map([['0.basis', { kind: 'parameter', from: [], computed: false } as const]])
   t.same(guessedParameters(['0.basis'], { producer_name: 'pytorch' }, { node }, known), [])
 })
