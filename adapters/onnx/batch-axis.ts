@@ -112,24 +112,30 @@ function typed(graph: Graph): TypedGraph {
 
 /**
  * What to try: the first axis, or the second one, which carries the examples of sequences that have time first; of all
- * inputs that have the same length there, else of the first input alone. Where the first axis is for one example, the
- * second one is none of examples.
+ * inputs that have the same length there, those with one number an example among them or not, else of the first input
+ * alone. Where the first axis is for one example, the second one is none of examples.
  */
 function candidates(inputs: readonly GraphInput[]): { readonly inputs: readonly string[], readonly axis: number }[] {
-  const axes = [0, 1].filter(axis =>
-    inputs.length > 0 && inputs[0].shape.length >= axis + 2 && (axis === 0 || inputs[0].shape[0] !== 1)
-  )
-  const alike = (axis: number): string[] =>
-    inputs.filter(({ shape }) => shape.length >= axis + 2 && shape[axis] === inputs[0].shape[axis]).map(({ name }) =>
-      name
+  const leads = [0, 1].flatMap(axis => {
+    const lead = inputs.find(({ shape }) => shape.length >= axis + 2)
+    return lead === undefined || (axis === 1 && lead.shape[0] === 1) ? [] : [{ lead, axis }]
+  })
+  const choices = [1, 2].flatMap(beyond =>
+    leads.map(({ lead, axis }) => ({ axis, inputs: inputs.filter(({ shape }) =>
+      shape.length >= axis + beyond && shape[axis] === lead.shape[axis]
     )
-  return [...axes.map(axis => ({ inputs: alike(axis), axis })),
-    ...axes.filter(axis => alike(axis).length > 1).map(axis => ({ inputs: [inputs[0].name], axis }))]
+      .map(({ name }) => name) })
+    )
+  )
+  const all = [...choices, ...leads.map(({ lead, axis }) => ({ axis, inputs: [lead.name] }))]
+  const isSame = (a: typeof all[number], b: typeof all[number]): boolean =>
+    a.axis === b.axis && a.inputs.join('\n') === b.inputs.join('\n')
+  return all.filter((choice, i) => all.findIndex(other => isSame(choice, other)) === i)
 }
 
 /** The graph with an axis of the inputs as that of the examples; the reason where a node does not allow it. */
 function withBatchAxis(graph: Graph, names: readonly string[], axis: number): TypedGraph | string {
-  const size = Number(graph.inputs[0].shape[axis])
+  const size = Number(graph.inputs.find(({ name }) => name === names[0])?.shape[axis])
   const withBatch = (input: GraphInput): GraphInput => ({ ...input,
     shape: input.shape.map((dim, i) => (i === axis ? BATCH : dim)) })
   const inputs = graph.inputs.map(input => (names.includes(input.name) ? withBatch(input) : input))

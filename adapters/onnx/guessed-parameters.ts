@@ -9,7 +9,7 @@ import { originOf, type Origins } from './tensor-origins.js'
 /** Words in names of what learns, as layers and their users call it. */
 const LEARNING = new RegExp(
   ['weight', 'bias', 'kernel', 'gamma', 'beta', 'alpha', 'token', 'emb(ed|$|_)', 'quer(y|ies)', 'latent',
-    'layer_?scale', 'codebook', 'prototype', 'coef', 'intercept', 'slope', 'lora_'].join('|'),
+    'layer_?scale', 'codebook', 'prototype', 'coef', 'intercept', 'slope', 'lora_', 'position'].join('|'),
   'i',
 )
 

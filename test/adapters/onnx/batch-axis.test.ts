@@ -1,7 +1,7 @@
 import t from 'tap'
 import { readOnnx } from '../../../adapters/onnx/index.js'
 import { runGraph } from '../../../core/engine/typescript.js'
-import { BATCH } from '../../../core/graph/graph.js'
+import { BATCH, isBatch } from '../../../core/graph/graph.js'
 import { settleOpenAxes } from '../../../core/graph/open-axes.js'
 import { laplace } from '../../../core/index.js'
 import { inferTypes } from '../../../core/passes/infer.js'
@@ -355,4 +355,16 @@ t.test('statistics that a file computes over a batch of any size are refused wit
     outputs: [b.value('y', ['n', 2])],
   }))
   t.throws(() => laplace(graph, { likelihood: 'classification' }), { code: 'BATCH_AXIS', message: /constants of the/ })
+})
+
+t.test('an input with one number an example follows the batch of the others', async t => {
+  const nodes = [b.node('Gather', ['table', 'kind'], ['e']), b.node('Concat', ['x', 'e'], ['h'], { axis: 1 }),
+    b.node('Gemm', ['h', 'w'], ['y'])]
+  const tensors = [b.floats('table', [3, 2], [1, 2, 3, 4, 5, 6]), b.floats('w', [4, 1], [1, 2, 3, 5])]
+  const values = [b.value('x', [4, 2]), b.value('kind', [4], b.INT64)]
+  for (const inputs of [values, values.toReversed()]) {
+    const graph = readOnnx(b.model({ nodes, tensors, inputs, outputs: [b.value('y', [4, 1])] }))
+    t.match(graph.notes, [/batches of 4 examples/])
+    t.ok(graph.inputs.every(({ shape }) => isBatch(shape[0])))
+  }
 })
