@@ -16,10 +16,20 @@ const NEAR = 0.01
 export function logGamma(a: number): number {
   let [x, shift] = [a, 0]
   for (; x < STIRLING_FROM; x++) shift -= Math.log(x)
+  return shift + (x - 0.5) * Math.log(x) - x + HALF_LOG_TWO_PI + stirlingSeries(x)
+}
+
+/** log a! - (a log a - a): of large a these cancel, and log(2 pi a) / 2 and Stirling's series remain. */
+export function logGammaRest(a: number): number {
+  if (a < STIRLING_FROM) return logGamma(a + 1) - a * Math.log(a) + a
+  return HALF_LOG_TWO_PI + Math.log(a) / 2 + stirlingSeries(a)
+}
+
+function stirlingSeries(x: number): number {
   const inverse = 1 / (x * x)
   let series = 0
   for (let k = STIRLING.length - 1; k >= 0; k--) series = series * inverse + STIRLING[k]
-  return shift + (x - 0.5) * Math.log(x) - x + HALF_LOG_TWO_PI + series / x
+  return series / x
 }
 
 /**

@@ -1,50 +1,143 @@
 /**
- * @file Counts whose rate is uncertain: y ~ Poisson(exp f), f ~ N(mean, variance), by the trapezoidal rule over f,
- * which converges faster than any power of the step for a Gaussian weight (Trefethen and Weideman 2014).
+ * @file Counts whose rate is uncertain: y ~ Poisson(exp f), f ~ N(mean, variance), by the trapezoidal rule, which
+ * converges faster than any power of the step where what is integrated dies away on both sides (Trefethen and Weideman
+ * 2014). The number of nodes depends on neither the rate nor the variance.
+ *
+ * P(y <= k) is the mean of the Poisson distribution's share over the Gaussian and, integrated by parts, the mean of the
+ * Gaussian's share over the logarithm of a gamma variable of shape k + 1: the nodes lie on the narrower of the two.
  */
-import { logGamma, upperGammaShare } from '../kernels/gamma.js'
+import { logGamma, logGammaRest, upperGammaShare } from '../kernels/gamma.js'
 import { normalQuantile } from '../kernels/normal-quantile.js'
+import { erf } from '../ops/erf.js'
 
-/** Standard deviations beyond which no node lies. */
+/** Standard deviations of a Gaussian beyond which nothing lies. */
 const REACH = 8
-const FEWEST_NODES = 65
-const MOST_NODES = 2001
-/** Nodes for each width of what is integrated, 1 / sqrt(rate + 1) in the logarithm of the rate. */
-const NODES_A_WIDTH = 4
+/** Nodes for each width of what is integrated. */
+const NODES_A_WIDTH = 2
+/** Logarithms of densities this far below the largest one count for nothing. */
+const LOG_NOTHING = 40
 
 interface Nodes {
-  readonly logRates: Float64Array
+  /** Logarithms of rates. */
+  readonly at: Float64Array
   /** They sum to 1. */
   readonly weights: Float64Array
 }
 
-function nodesOf(mean: number, variance: number): Nodes {
-  const deviation = Math.sqrt(Math.max(0, variance))
-  if (deviation === 0) return { logRates: Float64Array.of(mean), weights: Float64Array.of(1) }
-  const widths = 2 * REACH * deviation * Math.sqrt(Math.exp(mean + deviation) + 1)
-  const count = Math.min(MOST_NODES, Math.max(FEWEST_NODES, Math.ceil(NODES_A_WIDTH * widths)))
-  const z = Float64Array.from({ length: count }, (_, i) => REACH * (2 * i / (count - 1) - 1))
-  const heights = z.map(value => Math.exp(-0.5 * value * value))
+/** Nodes of a density that is given by its logarithm, at even steps. */
+function evenNodes(low: number, high: number, step: number, logDensity: (f: number) => number): Nodes {
+  const at = Float64Array.from({ length: Math.floor((high - low) / step) + 1 }, (_, i) => low + i * step)
+  const heights = at.map(f => Math.exp(logDensity(f)))
   const total = heights.reduce((sum, height) => sum + height, 0)
-  return { logRates: z.map(value => mean + deviation * value), weights: heights.map(height => height / total) }
+  return { at, weights: heights.map(height => height / total) }
 }
 
-/** log p(y), also for y that is no whole number, by the gamma function. */
+/** Of N(mean, deviation^2), for what is `width` wide. */
+function gaussianNodes(mean: number, deviation: number, width = deviation): Nodes {
+  if (deviation === 0) return { at: Float64Array.of(mean), weights: Float64Array.of(1) }
+  const { at, weights } = evenNodes(-REACH, REACH, Math.min(1, width / deviation) / NODES_A_WIDTH, z => -z * z / 2)
+  return { at: at.map(z => mean + deviation * z), weights }
+}
+
+/** Of t = log(u / a), u a gamma variable of shape a: its density is exp(a (t - expm1 t)) but for a factor. */
+function logGammaNodes(a: number): Nodes {
+  const half = Math.sqrt(2 * LOG_NOTHING / a)
+  return evenNodes(-half - LOG_NOTHING / a, half, 1 / (NODES_A_WIDTH * Math.sqrt(a)), t => -a * aboveTangent(t))
+}
+
+/** expm1(t) - t, which loses its digits where t is small. */
+function aboveTangent(t: number): number {
+  return Math.abs(t) < 1e-3 ? t * t / 2 * (1 + t / 3 * (1 + t / 4 * (1 + t / 5))) : Math.expm1(t) - t
+}
+
+function gaussianShare(z: number): number {
+  return (1 + erf(z * Math.SQRT1_2)) / 2
+}
+
+/** P(y <= k), of k >= -1 that need not be whole, as a function of k. */
+function shareOf(mean: number, variance: number): (k: number) => number {
+  const deviation = Math.sqrt(Math.max(0, variance))
+  const gaussian = gaussianNodes(mean, deviation)
+  const rates = gaussian.at.map(Math.exp)
+  return k => {
+    if (k <= -1 || k === Infinity) return k < 0 ? 0 : 1
+    const a = k + 1
+    if (deviation * Math.sqrt(a) <= 1) return weighted(gaussian.weights, i => upperGammaShare(a, rates[i]))
+    const { at, weights } = logGammaNodes(a)
+    const distance = Math.log(a) - mean
+    return weighted(weights, i => gaussianShare((distance + at[i]) / deviation))
+  }
+}
+
+function weighted(weights: Float64Array, of: (i: number) => number): number {
+  let sum = 0
+  for (let i = 0; i < weights.length; i++) sum += weights[i] * of(i)
+  return sum
+}
+
+/** The logarithm of a gamma variable of such a shape is Gaussian, and so narrow that steps of it are lost. */
+const GAUSSIAN_FROM = 1e20
+/** Below such a variance steps of the log rate are lost, and the logarithm of what is integrated is a parabola. */
+const POINT = 1e-24
+
+/**
+ * log p(y), also for y that is no whole number, by the gamma function: the integral of a density that is log-concave in
+ * t = f - log a around its largest value.
+ */
 export function countLogProbability(y: number, mean: number, variance: number): number {
-  const { logRates, weights } = nodesOf(mean, variance)
-  const terms = logRates.map((f, i) => Math.log(weights[i]) + y * f - Math.exp(f))
-  const largest = terms.reduce((most, term) => Math.max(most, term), -Infinity)
-  return largest + Math.log(terms.reduce((sum, term) => sum + Math.exp(term - largest), 0)) - logGamma(y + 1)
+  const a = Math.max(y, 1)
+  const [origin, rest] = [Math.log(a), a === y ? -logGammaRest(y) : y * Math.log(a) - a - logGamma(y + 1)]
+  // y f - exp f - log y! = rest - (a - y) t - a (expm1 t - t), where f = t + log a.
+  const logCount = (t: number): number => rest + (y - a) * t - a * aboveTangent(t)
+  const centre = mean - origin
+  if (variance < POINT) {
+    const [rate, v] = [a * Math.exp(centre), Math.max(0, variance)]
+    return logCount(centre) + ((y - rate) * ((y - rate) * v / (1 + rate * v)) - Math.log1p(rate * v)) / 2
+  }
+  if (y > GAUSSIAN_FROM) {
+    return -(centre ** 2) / (2 * (variance + 1 / y)) - Math.log(2 * Math.PI * (variance + 1 / y)) / 2 - origin
+  }
+  const logDensity = (t: number): number => logCount(t) - (t - centre) ** 2 / (2 * variance)
+  const mode = modeOf(y, a, centre, variance)
+  const step = Math.min(NARROWEST, 1 / (NODES_A_WIDTH * Math.sqrt(1 / variance + a * Math.exp(mode))))
+  const largest = logDensity(mode)
+  let sum = 1
+  for (const side of [-step, step]) {
+    for (let i = 1;; i++) {
+      const below = logDensity(mode + i * side) - largest
+      if (!(below > -LOG_NOTHING)) break
+      sum += Math.exp(below)
+    }
+  }
+  return largest + Math.log(sum * step) - Math.log(2 * Math.PI * variance) / 2
+}
+
+/** exp(-exp t) falls within about 1, however wide the Gaussian is. */
+const NARROWEST = 1 / 3
+const MOST_ROUNDS = 200
+
+/** Where y t - a exp t - (t - centre)^2 / (2 variance) is largest: Newton's steps from where they do not overshoot. */
+function modeOf(y: number, a: number, centre: number, variance: number): number {
+  // The slope falls and is concave: from the right, where it is below 0, the steps come down to its zero.
+  const right = Math.max(centre, Math.log(Math.max(y, Number.MIN_VALUE) / a))
+  let t = Math.min(right, Math.max(0, Math.log((y + Math.max(0, centre) / variance) / a)))
+  for (let round = 0; round < MOST_ROUNDS; round++) {
+    const rate = a * Math.exp(t)
+    const next = t + (y - rate - (t - centre) / variance) / (rate + 1 / variance)
+    if (!(Math.abs(next - t) > 1e-9 / Math.sqrt(rate + 1 / variance))) return next
+    t = next
+  }
+  return t
 }
 
 /** The least count k with P(y <= k) >= p. */
 export function countQuantile(p: number, mean: number, variance: number): number {
-  const nodes = nodesOf(mean, variance)
+  const share = shareOf(mean, variance)
   const z = normalQuantile(p)
   const middle = Math.exp(mean + Math.sqrt(Math.max(0, variance)) * z)
   if (middle === Infinity) return Infinity
   let step = Math.max(1, Math.ceil(0.5 * Math.sqrt(middle)))
-  const reaches = (k: number): boolean => share(nodes, k) >= p
+  const reaches = (k: number): boolean => share(k) >= p
   // A bracket (low, high] with the quantile in it, from where the uncertain rate alone would put it.
   let high = Math.max(0, Math.floor(middle + z * Math.sqrt(middle)))
   let low = high
@@ -73,43 +166,49 @@ export function countQuantile(p: number, mean: number, variance: number): number
 
 /** P(y <= k), k the whole part of y. */
 export function countShare(y: number, mean: number, variance: number): number {
-  return share(nodesOf(mean, variance), Math.floor(y))
+  return shareOf(mean, variance)(Math.floor(y))
 }
 
-/** Where so many counts matter, their distribution is summed one by one; beyond, in even steps. */
-const MOST_COUNTS = 4096
-const FEWEST_STEPS = 512
-/** Counts further from the mean than so many standard deviations have no share. */
-const TAIL = 14
+/** Counts below are summed one by one; those from here on by an integral. */
+const MANY = 256
+const MOST_COUNT = 1e307
+/** Standard deviations of a count, and of its rate's logarithm, beyond which the square of a share is nothing. */
+const TAIL = 7
 
 /**
  * The continuous ranked probability score of a count (Gneiting and Raftery 2007), the integral of (F(t) - 1{t >= y})^2:
  * the sum of F(k)^2 below y and of (1 - F(k))^2 from y on, where beyond y = k + r the step of k is parted.
  */
 export function countScore(y: number, mean: number, variance: number): number {
-  const nodes = nodesOf(mean, variance)
-  const expected = Math.exp(mean + variance / 2)
-  const reach = TAIL * Math.sqrt(expected + expected * expected * Math.expm1(variance)) + TAIL
-  const [low, high] = [Math.max(0, Math.floor(expected - reach)), Math.ceil(Math.exp(mean + REACH * Math.sqrt(variance))
-    + reach)]
-  const count = Math.floor(y)
-  const [first, last] = [Math.min(low, count), Math.max(high, count)]
-  const step = last - first <= MOST_COUNTS ? 1 : Math.ceil((last - first) / FEWEST_STEPS)
-  const shareAt = step === 1 ? cumulative(nodes, first, last) : (k: number): number => share(nodes, k)
+  const deviation = Math.sqrt(Math.max(0, variance))
+  const [least, most] = [-TAIL, TAIL + deviation].map(z => Math.min(MOST_COUNT, Math.exp(mean + deviation * z)))
+  const low = Math.max(0, Math.floor(least - TAIL * Math.sqrt(least)))
+  const high = Math.ceil(most + TAIL * Math.sqrt(most) + 2 * TAIL)
+  const shareAt = sharesFrom(low, Math.min(high, MANY - 1), mean, variance)
   const below = (k: number): number => shareAt(k) ** 2
   const above = (k: number): number => (1 - shareAt(k)) ** 2
+  const count = Math.floor(y)
   const rest = y - count
-  return evenSum(below, count - 1, first, -step) + rest * below(count) + (1 - rest) * above(count)
-    + evenSum(above, count + 1, last, step)
+  const sumOf = (of: (k: number) => number, from: number, to: number): number =>
+    sumOfCounts(of, Math.max(from, low), Math.min(to, high), deviation)
+  return sumOf(below, low, count - 1) + Math.max(0, count - 1 - Math.max(high, -1))
+    + rest * below(count) + (1 - rest) * above(count)
+    + sumOf(above, count + 1, high) + Math.max(0, low - count - 1)
 }
 
-/** P(y <= k) for k of first ... last, by the recurrence of each node's probabilities. */
-function cumulative(nodes: Nodes, first: number, last: number): (k: number) => number {
-  const { logRates, weights } = nodes
-  const rates = logRates.map(Math.exp)
-  const terms = weights.map((weight, i) => weight * Math.exp(first * logRates[i] - rates[i] - logGamma(first + 1)))
-  const shares = new Float64Array(Math.max(0, last - first) + 1)
-  let sum = first > 0 ? share(nodes, first - 1) : 0
+/** Log rates whose deviation is beyond this have a share of every count that is worked out for itself. */
+const WIDE = 4
+
+/** P(y <= k), of k = first ... last by the recurrence of each node's probabilities, of all others by an integral. */
+function sharesFrom(first: number, last: number, mean: number, variance: number): (k: number) => number {
+  const share = shareOf(mean, variance)
+  const deviation = Math.sqrt(Math.max(0, variance))
+  if (last < first || deviation > WIDE) return share
+  const { at, weights } = gaussianNodes(mean, deviation, 1 / Math.sqrt(last + 1))
+  const rates = at.map(Math.exp)
+  const terms = weights.map((weight, i) => weight * Math.exp(first * at[i] - rates[i] - logGamma(first + 1)))
+  const shares = new Float64Array(last - first + 1)
+  let sum = first > 0 ? share(first - 1) : 0
   for (let k = 0; k < shares.length; k++) {
     for (let i = 0; i < terms.length; i++) {
       sum += terms[i]
@@ -117,26 +216,35 @@ function cumulative(nodes: Nodes, first: number, last: number): (k: number) => n
     }
     shares[k] = Math.min(1, sum)
   }
-  return k => shares[k - first]
+  return k => (Number.isInteger(k) && k >= first && k <= last ? shares[k - first] : share(k))
 }
 
-/**
- * The sum of a smooth function that dies away over the counts from `start` towards `end`: of every |step|-th one times
- * |step|, with the ends of the Euler-Maclaurin formula.
- */
-function evenSum(of: (k: number) => number, start: number, end: number, step: number): number {
-  const width = Math.abs(step)
-  const terms: number[] = []
-  for (let k = start; (end - k) * Math.sign(step) >= 0; k += step) terms.push(of(k))
-  const sum = terms.reduce((all, term) => all + term, 0)
-  if (width === 1 || terms.length < 3) return width * sum
-  const slope = (4 * terms[1] - 3 * terms[0] - terms[2]) / (2 * width)
-  return width * sum - (width - 1) / 2 * terms[0] + (width * width - 1) / 12 * slope
-}
-
-/** P(y <= k). */
-function share({ logRates, weights }: Nodes, k: number): number {
+/** The sum of a function of a share over k = from ... to. */
+function sumOfCounts(of: (k: number) => number, from: number, to: number, deviation: number): number {
   let sum = 0
-  for (let i = 0; i < weights.length; i++) sum += weights[i] * upperGammaShare(k + 1, Math.exp(logRates[i]))
+  for (let k = from; k <= to && k < MANY; k++) sum += of(k)
+  const [first, last] = [Math.max(from, MANY), to]
+  if (last < first) return sum
+  // Steps of a count are narrow here: the rule of midpoints, with the first correction of its ends.
+  const [a, b] = [first - 0.5, last + 0.5]
+  return sum + integral(of, a, b, deviation) - (of(b + 0.5) - of(b - 0.5) - of(a + 0.5) + of(a - 0.5)) / 24
+}
+
+/** Positive nodes and their weights of the Gauss-Legendre rule of eight nodes on -1 ... 1. */
+const LEGENDRE = [[0.1834346424956498, 0.3626837833783620], [0.5255324099163290, 0.3137066458778873], [
+  0.7966664774136267,
+  0.2223810344533745,
+], [0.9602898564975363, 0.1012285362903763]] as const
+
+/** The integral of a function of a share from a to b, in panels as wide as its changes. */
+function integral(of: (k: number) => number, a: number, b: number, deviation: number): number {
+  let sum = 0
+  for (let from = a; from < b;) {
+    const to = Math.min(b, from + from * Math.expm1(Math.min(1, Math.sqrt(deviation ** 2 + 1 / from))))
+    if (to === from) break
+    const [middle, half] = [(from + to) / 2, (to - from) / 2]
+    for (const [at, weight] of LEGENDRE) sum += half * weight * (of(middle + half * at) + of(middle - half * at))
+    from = to
+  }
   return sum
 }

@@ -1,7 +1,8 @@
 /** @file Scores of counts and of noise that the network says, against their definitions by plain sums. */
 import t, { type Test } from 'tap'
-import { countScore } from '../../../core/likelihood/poisson-mixture.js'
+import { countLogProbability, countQuantile, countScore, countShare } from '../../../core/likelihood/poisson-mixture.js'
 import { calibrationReport, isNumberReport, metrics } from '../../../core/metrics/index.js'
+import { erf } from '../../../core/ops/erf.js'
 import { float64 } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
 
@@ -53,6 +54,44 @@ t.test('large rates are summed in steps, as near as one by one', (t: Test) => {
     const shares: Record<string, number> = { '-2': 0.022750131948, 0: 0.5, 0.5: 0.691462461274, 3: 0.998650101968 }
     const gaussian = s * (z * (2 * shares[String(z)] - 1) + 2 * phi - 1 / Math.sqrt(Math.PI))
     t.ok(Math.abs(wide / gaussian - 1) < 1e-3, `${z}: ${wide} ${gaussian}`)
+  }
+  t.end()
+})
+
+/** mean, variance, y, log p(y): by integrals to 40 digits (mpmath). */
+const LOG_PROBABILITIES = [[-3, 8, 0, -0.2420070240622651], [2, 1e-4, 4, -2.56690526877931], [6, 1e-10, 376,
+  -4.8382661259430035], [9, 0.3, 10534, -9.694120212233393], [12, 0.3, 211581, -12.694043383286052], [20, 0.3,
+  630714754, -20.694041408870756], [30, 8, 102690625114961, -34.5414013177812], [15, 1e-4, 4249723,
+  -354.94415228084426], [3, 2, 2.5, -3.3438855262221328], [0, 100, 0.3, -2.1172227497836738]]
+/** mean, variance, y, score: by the sum over all counts, of 4,001 nodes each (scipy). */
+const SCORES = [[6, 0.01, 300.5, 79.54758884021878], [5.5, 0.3, 100, 100.2128245736145], [5.5, 0.3, 700,
+  339.5302792647276], [3, 0.6, 2.25, 13.249885745228118], [7, 1e-3, 1000, 70.75573427998883], [6, 0.05, 30,
+  330.42888131484784], [5.5, 1e-8, 250, 4.408030755661164]]
+
+t.test('uncertain rates of any size are integrated where the integrand lies', (t: Test) => {
+  for (const [mean, variance, y, expected] of LOG_PROBABILITIES) {
+    t.ok(Math.abs(countLogProbability(y, mean, variance) - expected) < 1e-9, `log p ${mean} ${variance} ${y}`)
+  }
+  for (const [mean, variance, y, expected] of SCORES) {
+    t.ok(agrees(countScore(y, mean, variance), expected, 1e-7), `score ${mean} ${variance} ${y}`)
+  }
+  t.end()
+})
+
+t.test('a count of a large and uncertain rate is the log-normal rate itself', (t: Test) => {
+  const phi = (z: number): number => (1 + erf(z / Math.SQRT2)) / 2
+  for (const [mean, variance] of [[15, 0.3], [15, 2], [30, 0.01], [60, 1], [200, 9]]) {
+    const s = Math.sqrt(variance)
+    for (const z of [-2, 0, 1.3]) {
+      const y = Math.round(Math.exp(mean + s * z))
+      // Jordan, Krueger and Lerch 2019: the score of a log-normal distribution.
+      const score = y * (2 * phi(z) - 1) - 2 * Math.exp(mean + variance / 2) * (phi(z - s) + phi(s / Math.SQRT2) - 1)
+      t.ok(agrees(countScore(y, mean, variance), score, 3e-4), `score ${mean} ${variance} ${z}`)
+      const logDensity = -z * z / 2 - Math.log(2 * Math.PI * variance) / 2 - Math.log(y)
+      t.ok(Math.abs(countLogProbability(y, mean, variance) - logDensity) < 1e-4, `log p ${mean} ${variance} ${z}`)
+      t.ok(Math.abs(countShare(y, mean, variance) - phi(z)) < 1e-4, `share ${mean} ${variance} ${z}`)
+      t.ok(agrees(countQuantile(phi(z), mean, variance), y, 1e-4), `quantile ${mean} ${variance} ${z}`)
+    }
   }
   t.end()
 })
