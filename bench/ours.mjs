@@ -1,7 +1,7 @@
 /**
  * @file Runs one cell of a workload with polylaplace.
  *
- *     node bench/ours.mjs FOLDER/W2 all/kron [--engine typescript] [--reduced] [--quick]
+ *     node bench/ours.mjs FOLDER/W2 all/kron [--engine typescript] [--reduced] [--quick] [--memory]
  *
  * Writes the lines that bench/measure.py describes, and { event: 'unavailable' } where the engine is not installed.
  * Data of several batches are streamed from the file, others are given at once.
@@ -22,7 +22,7 @@ const ACTIVATIONS = { tanh: 'Tanh', relu: 'ReLU' }
 const { values: options, positionals: [path, cell] } = parseArgs({
   allowPositionals: true,
   options: { engine: { type: 'string', default: 'auto' }, reduced: { type: 'boolean', default: false },
-    quick: { type: 'boolean', default: false } },
+    quick: { type: 'boolean', default: false }, memory: { type: 'boolean', default: false } },
 })
 say('ready', { import_mb: peakMb() })
 const spec = await readSpec(path)
@@ -51,6 +51,7 @@ async function measure() {
   const taken = peakSince()
   const first = await once()
   say('first', { peak_mb: peakMb(), forecast_mb: forecast, ...taken(), n, test, ...first })
+  if (options.memory) return
   let runs = [first]
   if (first.fit + first.tune + first.predict < LONGEST_REPEATED) {
     runs = []

@@ -1,5 +1,6 @@
 // Does faults to the clients and their servers, again and again, and prints how the calls ended; the table goes into
-// docs/security.md. `npm run faults -- --quick` does a twentieth of it, `--only NAME,NAME` some of it; neither writes.
+// docs/security.md. `npm run faults -- --only NAME,NAME` and `--client R` do some of it, and the others keep their rows;
+// `--quick` does a twentieth of it, and writes nothing.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
@@ -8,7 +9,9 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } } })
+const { values } = parseArgs({
+  options: { quick: { type: 'boolean', default: false }, only: { type: 'string' }, client: { type: 'string' } },
+})
 const wanted = values.only?.split(',')
 const venv = join(root, '.venv/bin/python')
 const python = existsSync(venv) ? venv : 'python3'
@@ -80,13 +83,14 @@ function run({ name, client }, times, library) {
   return { ...JSON.parse(line), seconds }
 }
 
-const library = FAULTS.some(({ client, name }) => client === 'R' && (wanted?.includes(name) ?? true))
-  ? installR()
-  : undefined
+const chosen = FAULTS.filter(({ name, client }) =>
+  (wanted?.includes(name) ?? true) && (values.client ?? client) === client
+)
+const library = chosen.some(({ client }) => client === 'R') ? installR() : undefined
+const commit = spawnSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: root, encoding: 'utf8' }).stdout.trim()
 const rows = []
 let failed = 0
-for (const fault of FAULTS) {
-  if (wanted !== undefined && !wanted.includes(fault.name)) continue
+for (const fault of chosen) {
   if (fault.client === 'R' && library === undefined) continue
   const times = values.quick ? Math.max(2, Math.ceil(fault.times / 20)) : fault.times
   const { ends = {}, seconds, fault: broken, ...more } = run(fault, times, library)
@@ -100,21 +104,27 @@ for (const fault of FAULTS) {
   rows.push(
     `| ${fault.family} | ${fault.what} | ${fault.client} | ${times} | ${good ? 'yes' : '**no**'} | ${told} | ${
       seconds.toFixed(0)
-    } s |`,
+    } s | ${new Date().toISOString().slice(0, 10)}, ${commit} |`,
   )
+  if (!values.quick) writeRow(rows.at(-1))
   console.log(rows.at(-1))
 }
 if (library !== undefined) rmSync(library, { recursive: true, force: true })
 
-if (!values.quick && wanted === undefined) {
-  const page = join(root, 'docs/security.md')
-  const table = ['| family | fault | client | times | held | how it ended | took |', '|---|---|---|---|---|---|---|',
-    ...rows].join('\n')
-  const measured = `Measured on ${cpus().length} cores (${
-    cpus()[0]?.model ?? 'unknown'
-  }), Node ${process.versions.node}.`
-  writeFileSync(page,
-    readFileSync(page, 'utf8').replace(/<!-- faults -->[\s\S]*<!-- end of faults -->/,
-      `<!-- faults -->\n${measured}\n\n${table}\n<!-- end of faults -->`))
-}
 process.exitCode = failed === 0 ? 0 : 1
+
+/** Puts a row of the table in the place of the last one of this fault and client. */
+function writeRow(row) {
+  const page = join(root, 'docs/security.md')
+  const [, fault, client] = row.split(' | ')
+  const [before, table, after] = readFileSync(page, 'utf8').split(/(?<=<!-- faults -->\n)|(?=<!-- end of faults -->)/)
+  const old = table.split('\n').filter(line => line.startsWith('| ') && !line.startsWith('| family'))
+  const same = line => line.split(' | ')[1] === fault && line.split(' | ')[2] === client
+  const all = old.some(same) ? old.map(line => (same(line) ? row : line)) : [...old, row]
+  const head = ['| family | fault | client | times | held | how it ended | took | measured |',
+    '|---|---|---|---|---|---|---|---|']
+  const machine = `Measured on ${cpus().length} cores (${
+    cpus()[0]?.model ?? 'unknown'
+  }), Node ${process.versions.node}, beside other work.`
+  writeFileSync(page, `${before}${machine}\n\n${[...head, ...all].join('\n')}\n${after}`)
+}

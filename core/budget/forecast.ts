@@ -23,17 +23,21 @@ export const CALLING_BYTES = 22 << 20
 export const OTHER_THREAD_BYTES = 20 << 20
 /** The library of ONNX Runtime in memory. */
 export const LIBRARY_BYTES = 24 << 20
-/** Of ONNX Runtime in each thread. */
+/** Of ONNX Runtime in each thread, of a program that goes back through the network; and of one that does not. */
 export const SESSION_BYTES = 18 << 20
+export const FORWARD_SESSION_BYTES = 8 << 20
 /** Arrays that nobody needs any more are taken when so many bytes of them have come together, in each thread. */
 const COLLECTED_BYTES = 32 << 20
 
+/** What comes while the collector works. */
+const LATE_BYTES = 2 << 20
+
 /**
  * Bytes that are held by arrays that came and went, `churn` in all, `piece` at a time: the collector starts after the
- * piece that is one too many, and works while the next one comes.
+ * piece that is one too many, and works while the next one begins.
  */
 export function uncollected(churn: number, piece: number): number {
-  return Math.min(churn, COLLECTED_BYTES + 2 * piece)
+  return Math.min(churn, COLLECTED_BYTES + piece + Math.min(piece, LATE_BYTES))
 }
 
 /** The forecast of some stages. */

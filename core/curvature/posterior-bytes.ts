@@ -43,25 +43,44 @@ export function sumBytes({ structure, blocks = 'layer' }: SumShape, slots: reado
  */
 export function posteriorBytes(shape: SumShape, slots: readonly ParameterSlot[], linears: readonly LinearShape[],
   rows = Infinity): number {
+  return restingBytes(shape, slots, linears, rows) + decomposingBytes(shape, slots, linears, rows)
+}
+
+/** The part of them that is held when everything is decomposed. */
+export function restingBytes(shape: SumShape, slots: readonly ParameterSlot[], linears: readonly LinearShape[],
+  rows = Infinity): number {
   const sums = sumBytes(shape, slots, linears)
   switch (shape.structure) {
     case 'full':
-      return 5.5 * sums
+      return 2.5 * sums
     case 'diag':
       return 3.5 * sums
-    case 'blockdiag': {
-      // Blocks are decomposed one after another: of the largest alone there is what is worked in.
-      const largest = Math.max(0, ...blockSizes(shape.blocks ?? 'layer', slots, linears))
-      return 2.5 * sums + 3 * DOUBLE * largest * largest
-    }
+    case 'blockdiag':
+      return 2.5 * sums
     case 'kron': {
-      const factors = inputFactors(linears, rows)
-      const thin = factors.filter(usesThinSide)
+      const thin = inputFactors(linears, rows).filter(usesThinSide)
       const saved = thin.reduce((sum, { size, rank }) => sum + size * (size - rank), 0)
       const coordinates = thin.reduce((sum, { out, rank }) => sum + out * rank, parameterCount(slots))
-      const work = [...thin.map(decompositionBytes),
-        ...factors.map(factor => DOUBLE * 3 * Math.max(factor.out, usesThinSide(factor) ? 0 : factor.size) ** 2)]
-      return 2.5 * sums - 1.5 * DOUBLE * saved + 2.5 * DOUBLE * coordinates + Math.max(0, ...work)
+      return 2.5 * sums - 1.5 * DOUBLE * saved + 2.5 * DOUBLE * coordinates
+    }
+  }
+}
+
+/** What the largest matrix is decomposed in; one is after another. */
+function decomposingBytes(shape: SumShape, slots: readonly ParameterSlot[], linears: readonly LinearShape[],
+  rows: number): number {
+  const square = (size: number): number => 3 * DOUBLE * size ** 2
+  switch (shape.structure) {
+    case 'full':
+      return square(parameterCount(slots))
+    case 'diag':
+      return 0
+    case 'blockdiag':
+      return square(Math.max(0, ...blockSizes(shape.blocks ?? 'layer', slots, linears)))
+    case 'kron': {
+      const factors = inputFactors(linears, rows)
+      return Math.max(0, ...factors.filter(usesThinSide).map(decompositionBytes),
+        ...factors.map(factor => square(Math.max(factor.out, usesThinSide(factor) ? 0 : factor.size))))
     }
   }
 }

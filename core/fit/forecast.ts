@@ -5,11 +5,11 @@
  * first run finds no room in the arena), what is handed over, arrays that the collector has not taken yet. Seconds are
  * counted multiplications over the measured rate of a product.
  */
-import { CALLING_BYTES, type Forecast, forecastOf, LIBRARY_BYTES, type Need, OTHER_THREAD_BYTES, SESSION_BYTES,
-  type StageForecast, uncollected } from '../budget/forecast.js'
+import { CALLING_BYTES, type Forecast, forecastOf, FORWARD_SESSION_BYTES, LIBRARY_BYTES, type Need, OTHER_THREAD_BYTES,
+  SESSION_BYTES, type StageForecast, uncollected } from '../budget/forecast.js'
 import { multiplicationRate } from '../budget/rate.js'
 import { decompositionBytes, decompositionCost, inputFactors } from '../curvature/factor-shape.js'
-import { posteriorBytes, sumBytes } from '../curvature/posterior-bytes.js'
+import { posteriorBytes, restingBytes, sumBytes } from '../curvature/posterior-bytes.js'
 import { knownOptions } from '../errors/suggest.js'
 import { termsOf } from '../likelihood/output-layout.js'
 import { likelihoodModel } from '../likelihood/registry.js'
@@ -105,17 +105,18 @@ function linearNeed({ linear, options }: FitTask, rows: number): Need | undefine
 interface Load {
   readonly calling: number
   readonly others: number
-  /** What is left in the calling thread, for the collector, when the stage is done. */
-  readonly left: number
+  /** Arrays that come and go in the calling thread, in all and at a time: its collector takes those of all stages. */
+  readonly passing: number
+  readonly piece: number
   readonly seconds: number
 }
 
-const NONE: Load = { calling: 0, others: 0, left: 0, seconds: 0 }
+const NONE: Load = { calling: 0, others: 0, passing: 0, piece: 0, seconds: 0 }
 
 /** One after the other. */
 function both(a: Load, b: Load): Load {
-  return { calling: Math.max(a.calling, b.calling), others: Math.max(a.others, b.others), left: a.left + b.left,
-    seconds: a.seconds + b.seconds }
+  return { calling: Math.max(a.calling, b.calling), others: Math.max(a.others, b.others),
+    passing: a.passing + b.passing, piece: Math.max(a.piece, b.piece), seconds: a.seconds + b.seconds }
 }
 
 /** The eigenvectors of Kronecker factors, which threads make ahead where they take long. */
@@ -133,11 +134,11 @@ function decompositionLoad({ evaluator: { layers }, options, runtime }: FitTask,
 
 /** What a stage leaves behind is there in the next ones: threads that have nothing to do do not collect it. */
 function inTurn(stages: readonly (readonly [StageForecast['stage'], Load])[]): StageForecast[] {
-  let [others, left] = [0, 0]
+  let [others, passing] = [0, 0]
   return stages.map(([stage, load]) => {
     others = Math.max(others, load.others)
-    const bytes = Math.ceil(NOT_COUNTED * (CALLING_BYTES + load.calling + others + uncollected(left, 0)))
-    left += load.left
+    passing += load.passing
+    const bytes = Math.ceil(NOT_COUNTED * (CALLING_BYTES + load.calling + others + uncollected(passing, load.piece)))
     return { stage, bytes, seconds: load.seconds }
   })
 }
@@ -169,7 +170,7 @@ function rowBytes({ network }: FitTask): number {
 function fitLoad(task: FitTask, rows: number, batch: number, linear: Need | undefined): Load {
   const { evaluator, options, runtime } = task
   if (linear !== undefined) {
-    return { calling: linear.bytes + rows * rowBytes(task), others: 0, left: 0, seconds: linear.seconds }
+    return { ...NONE, calling: linear.bytes + rows * rowBytes(task), seconds: linear.seconds }
   }
   const { layers, slots, network } = evaluator
   const terms = termsOf(network)
@@ -184,15 +185,16 @@ function fitLoad(task: FitTask, rows: number, batch: number, linear: Need | unde
     rows,
     size,
     rowBytes: rowBytes(task),
-    held: batchHeld(evaluator, seeds, 'sums', options),
+    held: batchHeld(evaluator, seeds, 'sums', options, size),
     library,
+    session: sessionOf(task),
     copies: copiesOf(task, library),
     nodes: network.graph.nodes.length,
   }
-  const { calling, others, left } = overThreads(spread, Math.min(shards, spread.threads), 0)
+  const { calling, others, ...passing } = overThreads(spread, Math.min(shards, spread.threads), 0)
   // Threads send their sums as copies.
   return { calling: calling + shards * sums + 8 * keptNumbers(task, rows), others: others && others + shards * sums,
-    left, seconds: seconds(rows * Math.ceil(terms * seedsOfTerm / seeds)
+    ...passing, seconds: seconds(rows * Math.ceil(terms * seedsOfTerm / seeds)
       * (evaluator.work(seeds) + sumsWork(evaluator, options, seeds)), spread.threads) + secondsOfValues(spread) }
 }
 
@@ -211,6 +213,8 @@ interface Spread {
   readonly held: BatchHeld
   /** Whether ONNX Runtime computes the network. */
   readonly library: boolean
+  /** Bytes of a session of it, beside weights and operators. */
+  readonly session: number
   /** How many times the values of a batch are held. */
   readonly copies: number
   /** Operators of the network. */
@@ -219,8 +223,10 @@ interface Spread {
 
 /** Bytes of programs and graphs of another thread for each operator of the network. */
 const NODE_BYTES = 12 << 10
-/** ONNX Runtime reads the weights where they lie and keeps them packed; what it packs them from is there meanwhile. */
-const SESSION_WEIGHTS = 1.3
+/** ONNX Runtime keeps the weights packed; the file, and what it packs them from, are there meanwhile. */
+const SESSION_WEIGHTS = 2.5
+/** Bytes of a session for each operator of the network. */
+const SESSION_NODE_BYTES = 24 << 10
 
 /**
  * A first run finds no room in the arena; of a forward pass alone a part only. What ONNX Runtime allots for
@@ -229,6 +235,10 @@ const SESSION_WEIGHTS = 1.3
 function copiesOf({ evaluator: { subset, linears } }: FitTask, library: boolean): number {
   if (subset === 'last_layer') return library ? 1 : 1.5
   return library && linears.some(({ positions }) => positions > 1) ? 4.5 : 2
+}
+
+function sessionOf({ evaluator: { subset } }: FitTask): number {
+  return subset === 'last_layer' ? FORWARD_SESSION_BYTES : SESSION_BYTES
 }
 
 /** Whether ONNX Runtime will compute so much work. */
@@ -241,20 +251,22 @@ function usesLibrary({ evaluator: { precision }, options, runtime }: FitTask, mu
  * Batches and what they leave behind: slices of the rows in the calling thread; in each thread that computes the values
  * of one batch, those of a first one, which found no room in the arena, and what is handed over.
  */
-function overThreads({ threads, rows, size, rowBytes, held, library, copies, nodes }: Spread, used: number,
+function overThreads({ threads, rows, size, rowBytes, held, library, session, copies, nodes }: Spread, used: number,
   own: number): Omit<Load, 'seconds'> {
   const others = threads > 1 ? threads : 0
-  const passed = uncollected(rows / threads * (held.handed + held.written + held.scored
-    + (others > 0 ? rowBytes : 0)), size * (held.handed + held.scored))
+  const [passing, piece] = [held.handed + held.written + held.scored, size * (held.handed + held.scored)]
   const each = size * (held.working + Math.max((copies - 1) * held.working, held.after)) +
-    Math.min(held.block, rows * held.written)
-    + held.constants + passed + own + (library ? SESSION_BYTES + SESSION_WEIGHTS * held.constants : 0)
-  const slices = uncollected((others > 0 ? 2 : 1) * rows * rowBytes, size * rowBytes)
+    Math.min(held.block, rows * held.written) + held.constants + own
+    + (library ? session + SESSION_WEIGHTS * held.constants + SESSION_NODE_BYTES * nodes : 0)
   const loaded = library ? LIBRARY_BYTES : 0
-  return others > 0
-    ? { calling: slices + loaded,
-      others: others * (OTHER_THREAD_BYTES + NODE_BYTES * nodes + held.constants) + used * each, left: slices }
-    : { calling: slices + loaded + each, others: 0, left: slices + passed + held.constants }
+  const rowsPassing = { passing: (others > 0 ? 2 : 1) * rows * rowBytes, piece: size * rowBytes }
+  if (others === 0) {
+    return { calling: loaded + each, others: 0, passing: rowsPassing.passing + rows * passing,
+      piece: rowsPassing.piece + piece }
+  }
+  const apart = uncollected(rows / threads * (passing + rowBytes), piece)
+  return { calling: loaded, ...rowsPassing,
+    others: others * (OTHER_THREAD_BYTES + NODE_BYTES * nodes + held.constants) + used * (each + apart) }
 }
 
 /** Numbers of the last layer that are kept for tuning. */
@@ -271,7 +283,7 @@ function tuneLoad(task: FitTask, rows: number): Load {
   const kept = keptNumbers(task, rows)
   const size = parameterCount(evaluator.slots)
   const decomposition = EIGEN_WORK * denseSizes(evaluator, options).reduce((sum, own) => sum + own ** 3, 0)
-  return { calling: posteriorOf(task, rows) + TUNED_BYTES * kept, others: 0, left: 0,
+  return { calling: posteriorOf(task, rows) + TUNED_BYTES * kept, others: 0, passing: 0, piece: 0,
     seconds: seconds(decomposition + ROUNDS * (8 * size + kept * (evaluator.linears[0]?.out ?? 1))) }
 }
 
@@ -299,12 +311,13 @@ function predictLoad(task: FitTask, { fitted, rows, held, use }: PredictionReque
     : threadsFor(rows * multiplicationsPerExample(evaluator, outputs * terms), options, runtime)
   // A posterior is sent to every thread: as a message, and as what is made of it.
   const library = usesLibrary(task, fitted * multiplicationsPerExample(evaluator, outputs * terms))
-  const spread = { threads, rows, size, rowBytes: rowBytes(task), library, copies: copiesOf(task, library),
-    nodes: network.graph.nodes.length, held: batchHeld(evaluator, seeds, use, options) }
-  const { calling, others, left } = overThreads(spread, Math.min(threads, Math.ceil(rows / size)),
-    threads > 1 ? held : 0)
+  const spread = { threads, rows, size, rowBytes: rowBytes(task), library, session: sessionOf(task),
+    copies: copiesOf(task, library), nodes: network.graph.nodes.length,
+    held: batchHeld(evaluator, seeds, use, options, size) }
+  const { calling, others, ...passing } = overThreads(spread, Math.min(threads, Math.ceil(rows / size)),
+    threads > 1 ? restingBytes(options, evaluator.slots, evaluator.layers, fitted) : 0)
   const numbers = use === 'covariances' ? 3 * outputs * outputs : 8 * outputs
-  return { calling: calling + held + rows * terms * 8 * numbers, others, left,
+  return { calling: calling + held + rows * terms * 8 * numbers, others, ...passing,
     seconds: seconds(rows * Math.ceil(outputs * terms / seeds)
       * (evaluator.work(seeds) + varianceWork(evaluator, options, seeds)), threads) + secondsOfValues(spread) }
 }
@@ -323,5 +336,5 @@ function saveLoad({ evaluator, network, options }: FitTask, held: number, linear
   const { slots, layers } = evaluator
   const curvature = linear === undefined ? sumBytes(options, slots, layers) : linear.bytes / 4
   const file = curvature + weights + 8 * parameterCount(slots)
-  return { calling: held + 2 * file, others: 0, left: 0, seconds: file / FILE_RATE }
+  return { ...NONE, calling: held + 2 * file, seconds: file / FILE_RATE }
 }

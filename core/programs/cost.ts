@@ -140,13 +140,14 @@ const BLOCK_BYTES = 2 << 24
  * and g once more for biases that are used at several positions. Where there are positions, or P x P numbers, rows of J
  * are written out; for variances in eigenbases those of one layer and output at a time, with the weights and the sum of
  * outputs.
+ * @param examples of the batch, which share what operators hold once: weights that are packed or transformed
  */
-export function batchHeld(evaluator: Evaluator, seeds: number, use: BatchUse,
-  shape: SumShape = { structure: 'diag' }): BatchHeld {
+export function batchHeld(evaluator: Evaluator, seeds: number, use: BatchUse, shape: SumShape = { structure: 'diag' },
+  examples = 1): BatchHeld {
   const { structure } = shape
   const { linears, subset, precision } = evaluator
   const outputsAlone = use === 'outputs' && subset === 'all'
-  const working = evaluator.workingBytes(outputsAlone ? 0 : seeds)
+  const working = evaluator.workingBytes(outputsAlone ? 0 : seeds, examples) / examples
   const number = precision === 'float32' ? 4 : 8
   const constants = keptConstants(evaluator, number)
   if (outputsAlone) return { working, handed: 0, after: 0, block: 0, written: 0, scored: 0, constants }

@@ -1,7 +1,7 @@
 /** @file Runs a prepared network batch by batch: outputs, last-layer features, factored Jacobians. */
 import type { ChosenEngine } from '../engine/chosen-engine.js'
 import type { DeferredInput, Engine, Program, RunOptions } from '../engine/engine.js'
-import { estimateRun, type RunEstimate } from '../engine/estimate-memory.js'
+import { estimateMemory, estimateRun, type RunEstimate } from '../engine/estimate-memory.js'
 import { InternalError } from '../errors/errors.js'
 import { type Graph } from '../graph/graph.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
@@ -67,8 +67,8 @@ export interface Evaluator {
   readonly widest: number
   /** Numbers of all values that the network's nodes compute, of one example. */
   readonly values: number
-  /** Bytes of intermediate values of one example, where `seeds` of them travel back through the network, or none. */
-  workingBytes(seeds: number): number
+  /** Bytes of intermediate values of so many examples, where `seeds` travel back through the network, or none. */
+  workingBytes(seeds: number, examples: number): number
   /** Multiplications of one example, counted in the same way. */
   work(seeds: number): number
   forward(x: Inputs): Promise<RealArray>
@@ -115,9 +115,8 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
   const inGroups = subset === 'all' &&
     graph.nodes.some(node => node.op === 'Conv' && numberAttribute(node, 'group', 1) !== 1)
   const byGroup = inGroups ? memoised((seeds: number) => factorsProgram(graph, output, names, seeds, true)) : factors
-  const estimate = memoised((seeds: number): RunEstimate =>
-    estimateRun(lastLayer?.graph ?? (seeds === 0 ? graph : factors(seeds).graph), 1, precision)
-  )
+  const graphOf = (seeds: number): Graph => lastLayer?.graph ?? (seeds === 0 ? graph : factors(seeds).graph)
+  const estimate = memoised((seeds: number): RunEstimate => estimateRun(graphOf(seeds), 1, precision))
   // No seed travels through a last layer's program: it is one for every number of them.
   const estimateFor = (seeds: number): RunEstimate => estimate(lastLayer === undefined ? seeds : 0)
   let secondOrder: HessianMap | undefined
@@ -133,7 +132,8 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
     theta: parameterVector(graph, slots),
     forwardCost: forwardMultiplications(graph),
     ...valueSizes(graph),
-    workingBytes: seeds => estimateFor(seeds).bytes,
+    workingBytes: (seeds, examples) =>
+      examples === 1 ? estimateFor(seeds).bytes : estimateMemory(graphOf(seeds), examples, precision),
     work: seeds => estimateFor(seeds).multiplications,
     forward: async x => real(await programs.run(graph, x), output),
     features: async x => {
