@@ -18,7 +18,7 @@ export interface Forecast extends Need {
 }
 
 /** Compiled code, and the objects of a small piece of work, of the calling thread. */
-export const CALLING_BYTES = 22 << 20
+export const CALLING_BYTES = 30 << 20
 /** Another thread has a heap and the library's code of its own. */
 export const OTHER_THREAD_BYTES = 20 << 20
 /** The library of ONNX Runtime in memory. */

@@ -6,10 +6,16 @@ small_network <- function() {
   nnet::nnet(Species ~ ., iris, size = 3, decay = 0.05, trace = FALSE)
 }
 
-# Lets a shell command run a little later, from outside of R. Returns what tells whether it has.
+# Lets a shell command run a little later, from outside of R. Returns what tells whether it has. Its time begins when R
+# has left system(), which ignores an interrupt: on a busy machine that takes longer than the time.
 later <- function(command, seconds) {
+  begun <- tempfile()
   marker <- tempfile()
-  system(sprintf("(sleep %.4f; %s; touch %s) > /dev/null 2>&1 &", seconds, command, marker))
+  system(sprintf(
+    "(while [ ! -e %s ]; do sleep 0.002; done; sleep %.4f; %s; touch %s) > /dev/null 2>&1 &",
+    begun, seconds, command, marker
+  ))
+  file.create(begun)
   function() inside$happens(function() file.exists(marker), 300)
 }
 
