@@ -57,7 +57,7 @@ function ofLastLayer({ features, engine, precision, slots, workingBytes }: Evalu
     precision)
   const compiled = engine.compile(program.graph, precision)
   return {
-    bytes: Math.max(workingBytes(0), estimateRun(program.graph, 1, precision).bytes),
+    bytes: Math.max(workingBytes(0, 1), estimateRun(program.graph, 1, precision).bytes),
     async add(x, examples, sum) {
       const own = await features(x)
       const given: [string, Tensor][] = [[program.a, tensor(precision, [examples, 1, layer.in], own.features)], [
