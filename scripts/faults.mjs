@@ -1,6 +1,6 @@
 // Does faults to the clients and their servers, again and again, and prints how the calls ended; the table goes into
-// docs/security.md. `npm run faults -- --only NAME,NAME` and `--client R` do some of it, and the others keep their rows;
-// `--quick` does a twentieth of it, and writes nothing.
+// docs/security.md. `npm run faults -- --only NAME,NAME` and `--client R` do some of it, and the others keep their
+// rows; `--quick` does a twentieth of it, and writes nothing.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'

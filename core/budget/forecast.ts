@@ -23,8 +23,9 @@ export const CALLING_BYTES = 30 << 20
 export const OTHER_THREAD_BYTES = 20 << 20
 /** The library of ONNX Runtime in memory. */
 export const LIBRARY_BYTES = 24 << 20
-/** Of ONNX Runtime in each thread, of a program that goes back through the network; and of one that does not. */
+/** Of ONNX Runtime in each thread, of a program that goes back through the network. */
 export const SESSION_BYTES = 18 << 20
+/** The same of a program that only goes forward. */
 export const FORWARD_SESSION_BYTES = 8 << 20
 /** Arrays that nobody needs any more are taken when so many bytes of them have come together, in each thread. */
 const COLLECTED_BYTES = 32 << 20

@@ -8,7 +8,6 @@
  */
 import { logGamma, logGammaRest, upperGammaShare } from '../kernels/gamma.js'
 import { normalQuantile } from '../kernels/normal-quantile.js'
-import { erf } from '../ops/erf.js'
 
 /** Standard deviations of a Gaussian beyond which nothing lies. */
 const REACH = 8
@@ -51,7 +50,8 @@ function aboveTangent(t: number): number {
 }
 
 function gaussianShare(z: number): number {
-  return (1 + erf(z * Math.SQRT1_2)) / 2
+  const tail = upperGammaShare(0.5, z * z / 2) / 2
+  return z < 0 ? tail : 1 - tail
 }
 
 /** P(y <= k), of k >= -1 that need not be whole, as a function of k. */
