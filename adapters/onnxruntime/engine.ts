@@ -8,12 +8,13 @@ import type { DeferredInput, Engine, GramSum, Program } from '../../core/engine/
 import { convertPrecision } from '../../core/engine/precision.js'
 import { GraphError, InternalError, ResourceError } from '../../core/errors/errors.js'
 import type { Graph } from '../../core/graph/graph.js'
-import { createSha256 } from '../../core/kernels/sha256.js'
+import { sha256 } from '../../core/kernels/sha256.js'
 import { simplify, sortNodes } from '../../core/passes/fold.js'
 import { type DType, type Tensor, tensor, type TensorData } from '../../core/tensor/tensor.js'
 import { gramBlocks, gramName, writeOnnx } from '../onnx/index.js'
 import { type SessionStore, sessionStore } from './session-store.js'
 import { splitAtInput } from './split-graph.js'
+import { weightsFingerprint } from './weights-fingerprint.js'
 
 type Runtime = typeof import('onnxruntime-node')
 type Session = Awaited<ReturnType<Runtime['InferenceSession']['create']>>
@@ -196,13 +197,10 @@ function storeOf(runtime: Runtime): SessionStore<Session> {
  * next fit), and the threads.
  */
 function sessionKey(graph: Graph, grams: readonly string[], threads: number | undefined): string {
-  const hash = createSha256()
-  let place = 0
-  hash.update(writeOnnx(graph, { grams, beside: data => {
-    hash.update(data)
-    return `${place++} of ${data.length}`
-  } }))
-  return `${bytesToHex(hash.digest())} ${threads ?? 'all'}`
+  const weights: string[] = []
+  const file = writeOnnx(graph, { grams,
+    beside: data => `${weights.push(weightsFingerprint(data))} of ${data.length}` })
+  return [bytesToHex(sha256(file)), ...weights, threads ?? 'all'].join(' ')
 }
 
 /** Adds the blocks of a Gram matrix to its sum. */

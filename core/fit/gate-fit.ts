@@ -25,6 +25,8 @@ import { MOST_COVARIANCES, type SampledRows, sampleRows, SMALLEST_REST } from '.
 /** Weights of a last layer, and multiplications of one curvature, up to which its whole covariance is affordable. */
 const MOST_WHOLE_WEIGHTS = 1200
 const MOST_WHOLE_MULTIPLICATIONS = 1e10
+/** Rows of many outputs that are left out at once: a dozen numbers for each of their outputs are held. */
+const ROWS_AT_ONCE = 512
 
 /**
  * The state whose last layer gets its whole covariance where no structure was named and the layer is small. The
@@ -140,7 +142,25 @@ function scoresByCovariance({ structured }: PosteriorState, rows: SampledRows, f
  * With many classes the probability of each is small, so that Lambda and the covariance of the outputs are nearly
  * diagonal: every output is left out on its own, s / (1 - lambda s), where whole matrices would cost C^3 a row.
  */
-function scoresByVariance({ structured }: PosteriorState, rows: SampledRows, linear: Float64Array): RowScores {
+function scoresByVariance(state: PosteriorState, rows: SampledRows, linear: Float64Array): RowScores {
+  const { examples, outputs } = rows
+  const [width, targets] = [rows.features.length / examples, rows.labels.length / examples]
+  const probabilities = new Float64Array(examples * outputs)
+  const variances = new Float64Array(examples)
+  for (let from = 0; from < examples; from += ROWS_AT_ONCE) {
+    const to = Math.min(examples, from + ROWS_AT_ONCE)
+    const some = { ...rows, examples: to - from, features: rows.features.subarray(from * width, to * width),
+      labels: rows.labels.subarray(from * targets, to * targets) }
+    const own = leftOutByVariance(state, some, linear.subarray(from * outputs, to * outputs))
+    probabilities.set(own.probabilities, from * outputs)
+    variances.set(own.variances, from)
+  }
+  return { probabilities, variances: variances.sort(), posterior: () => undefined, sets: () => undefined }
+}
+
+/** Probabilities of some rows, each left out, and the mean of its outputs' variances. */
+function leftOutByVariance({ structured }: PosteriorState, rows: SampledRows,
+  linear: Float64Array): Pick<RowScores, 'probabilities' | 'variances'> {
   const { examples, outputs, likelihood, labels } = rows
   const variance = structured.lastLayerVariance(rows.features, examples, 'diagonal')
   const lambda = likelihood.hessianDiagonal(linear, examples, outputs)
@@ -153,5 +173,5 @@ function scoresByVariance({ structured }: PosteriorState, rows: SampledRows, lin
     variance: counted.map(value => scale * value), examples, outputs })
   const means = new Float64Array(examples)
   for (let i = 0; i < rest.length; i++) means[Math.floor(i / outputs)] += rest[i] / outputs
-  return { probabilities, variances: means.sort(), posterior: () => undefined, sets: () => undefined }
+  return { probabilities, variances: means }
 }

@@ -12,9 +12,9 @@ import { exampleCount, exampleRange, type Examples } from '../tensor/examples.js
 import type { Tensor } from '../tensor/tensor.js'
 import { type FitTask, taskFor } from './fit-task.js'
 
-/** Rows that are looked at, of which the first nearly always tell, and how far from 1 the sum of each may be. */
+/** Rows that are looked at, of which the first nearly always tells, and how far from 1 the sum of each may be. */
 const ROWS = 256
-const FIRST_ROWS = 4
+const FIRST_ROWS = [1, 4]
 const TOLERANCE = 1e-4
 /** So many nats must tell whether numbers between 0 and 1 are probabilities of labels, or logits. */
 const CLEAR = 3
@@ -60,9 +60,11 @@ export async function withLogits(task: FitTask, x: Examples, y: Tensor, { signal
   }
   const ofClasses = likelihood === 'classification'
   let sum = 1
-  for await (const f of firstOutputs(task, x, FIRST_ROWS, signal)) {
-    if (ofClasses) sum = sumOfRow(f, network.outputs)
-    if (cannotBe(f, network.outputs, sum, likelihood)) return task
+  for (const rows of FIRST_ROWS) {
+    for await (const f of firstOutputs(task, x, rows, signal)) {
+      if (ofClasses) sum = sumOfRow(f, network.outputs)
+      if (cannotBe(f, network.outputs, sum, likelihood)) return task
+    }
   }
   let [gain, at] = [0, 0]
   for await (const f of firstOutputs(task, x, ROWS, signal)) {
