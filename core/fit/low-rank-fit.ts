@@ -258,6 +258,12 @@ function choiceOf(fit: LinearFit, options: ResolvedOptions, examples: number): C
   }
 }
 
+/** Whether the linear model is too large for the fewest rows that it is fitted to, and so for all that may come. */
+export function alwaysTooLarge(evaluator: Evaluator, options: ResolvedOptions, examples: number): boolean {
+  const fewest = fewestRows(evaluator)
+  return examples >= fewest && forecastLinearModel(evaluator, options, fewest) === undefined
+}
+
 /** Why the linear model is left, or an error where it was demanded. */
 export function tooLarge(evaluator: Evaluator, options: ResolvedOptions, examples: number): string {
   const least = Math.min(examples, fewestRows(evaluator))

@@ -21,7 +21,7 @@ import type { FitTask, LinearTask } from './fit-task.js'
 import { sumsHessian } from './hessian-eigenpairs.js'
 import { rowsOf } from './kept-rows.js'
 import { regressionNoise } from './last-layer-noise.js'
-import { fitLowRank, forecastLinearModel, tooLarge } from './low-rank-fit.js'
+import { alwaysTooLarge, fitLowRank, forecastLinearModel, tooLarge } from './low-rank-fit.js'
 import { fitWithNoiseCovariance } from './noise-covariance-fit.js'
 import { priorFromLinearModel } from './prior-from-linear-model.js'
 import { type UntrainedError, untrainedError } from './untrained-error.js'
@@ -221,7 +221,10 @@ function keptRows(task: FitTask, linear: LinearTask, notes: string[]): RunningFi
       kept.push({ x, y })
       examples += exampleCount(x)
       bytes += [...rows.values()].reduce((sum, { data }) => sum + data.byteLength, 0)
-      if (bytes > options.memoryLimit / 8 && options.linearModel !== 'required') {
+      if (options.linearModel === 'required') return examples
+      if (alwaysTooLarge(evaluator, options, examples)) {
+        summed = await giveUp(tooLarge(evaluator, options, examples), work)
+      } else if (bytes > options.memoryLimit / 8) {
         summed = await giveUp('There are more rows than can be kept for the linear model over all weights.', work)
       }
       return examples
