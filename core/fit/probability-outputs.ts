@@ -14,7 +14,7 @@ import { type FitTask, taskFor } from './fit-task.js'
 
 /** Rows that are looked at, of which the first nearly always tells, and how far from 1 the sum of each may be. */
 const ROWS = 256
-const FIRST_ROWS = [1, 4]
+const FIRST_ROWS = 4
 const TOLERANCE = 1e-4
 /** So many nats must tell whether numbers between 0 and 1 are probabilities of labels, or logits. */
 const CLEAR = 3
@@ -60,11 +60,11 @@ export async function withLogits(task: FitTask, x: Examples, y: Tensor, { signal
   }
   const ofClasses = likelihood === 'classification'
   let sum = 1
-  for (const rows of FIRST_ROWS) {
-    for await (const f of firstOutputs(task, x, rows, signal)) {
-      if (ofClasses) sum = sumOfRow(f, network.outputs)
-      if (cannotBe(f, network.outputs, sum, likelihood)) return task
-    }
+  // A clearly negative number in the first row tells most often, and costs a quarter of four rows.
+  for await (const f of firstOutputs(task, x, 1, signal)) if (hasNegative(f)) return task
+  for await (const f of firstOutputs(task, x, FIRST_ROWS, signal)) {
+    if (ofClasses) sum = sumOfRow(f, network.outputs)
+    if (cannotBe(f, network.outputs, sum, likelihood)) return task
   }
   let [gain, at] = [0, 0]
   for await (const f of firstOutputs(task, x, ROWS, signal)) {
@@ -104,6 +104,12 @@ function cannotBe(f: ArrayLike<number>, outputs: number, sum: number, likelihood
   return likelihood === 'classification'
     ? !areProbabilities(f, outputs, sum)
     : Array.from(f).some(value => !(value >= -TOLERANCE && value <= 1 + TOLERANCE))
+}
+
+/** Whether a number of one row is below 0 by more than probabilities, or per cent, that sum to as much may be. */
+function hasNegative(f: ArrayLike<number>): boolean {
+  const sum = Array.from(f).reduce((a, b) => a + Math.abs(b), 0)
+  return Array.from(f).some(value => value < -TOLERANCE * Math.max(1, sum))
 }
 
 /** The sum that the rows' outputs have where they are probabilities: 1, or that of the first row where rows differ. */
