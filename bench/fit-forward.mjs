@@ -26,7 +26,8 @@ for (let run = 0; run < Number(options.runs); run++) {
   forward = Math.min(forward, await seconds(() => session.run(feeds)))
   fit = Math.min(fit, await seconds(() =>
     laplace(graph, { likelihood: spec.likelihood, subset: 'last_layer', structure: 'kron', engine: 'onnxruntime',
-      threads: 1, priorPrecision: 1 }).fit(x, y)))
+      threads: 1, priorPrecision: 1 }).fit(x, y)
+  ))
 }
 console.log(JSON.stringify({ path, rows, fit, forward, ratio: fit / forward }))
 
