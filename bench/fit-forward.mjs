@@ -1,6 +1,6 @@
 /**
- * @file A fit of the last layer with ONNX Runtime beside ONNX Runtime's own pass over the same rows, in turns: processor
- * seconds, minima.
+ * @file A fit of the last layer with ONNX Runtime beside ONNX Runtime's own pass over the same rows, in turns: minima
+ * of processor seconds.
  *
  *     node bench/fit-forward.mjs FOLDER/vit [--rows 64] [--runs 12]
  */
