@@ -32,15 +32,16 @@ export interface UntrainedError {
 }
 
 /**
- * What asks the rows where the share of a last layer's linear model hangs on it: for more than two classes, one answer
- * an example, and a network with weights before its last layer.
+ * What asks the rows where the share of a last layer's linear model hangs on it: for classes, one answer an example, and
+ * a network with weights before its last layer.
  */
 export function untrainedError({ evaluator, options }: Pick<FitTask, 'evaluator' | 'options'>):
   | UntrainedError
   | undefined {
   const { network, slots } = evaluator
-  const asks = options.likelihood === 'classification' && network.outputs > 2 && termsOf(network) === 1
-    && slots.length < network.graph.parameters.length
+  const hasClasses = options.likelihood === 'classification'
+    || (options.likelihood === 'binary' && network.outputs === 1)
+  const asks = hasClasses && termsOf(network) === 1 && slots.length < network.graph.parameters.length
   if (!asks) return undefined
   const sample = rowReservoir(MOST_ROWS, options.seed)
   return {
@@ -68,7 +69,9 @@ async function untrainedErrorRate(evaluator: Evaluator, options: ResolvedOptions
       all.set(features, from * width)
     })
     if (!all.every(Number.isFinite)) return undefined
-    return ridgeError({ phi: withOnes(all, examples, width, true), labels, examples, classes: network.outputs }, work)
+    // One logit stands for two classes.
+    const classes = Math.max(2, network.outputs)
+    return ridgeError({ phi: withOnes(all, examples, width, true), labels, examples, classes }, work)
   } catch (error) {
     if (error instanceof NumericalError) return undefined
     throw error

@@ -115,12 +115,12 @@ function sharesOfMore(ratio: number, errorRate: number): Shares {
 const UNDERFITTED = 1.5
 const UNSURE = 0.3
 /**
- * s with two classes, and with more; and the share of 1 - r that the linear model gets where e is not known. Measured,
- * not derived: features that have seen the rows make the leave-one-out NLL of a last layer too small, and r with it too
- * large.
+ * s with two classes, and with more; the share of 1 - r that the linear model gets where e is not known; and the factor
+ * of e where it is. Measured, not derived: features that have seen the rows make the leave-one-out NLL of a last layer
+ * too small, and r with it too large.
  */
-const TWO_CLASSES = { varianceScale: 1, share: 1 }
-const MORE_CLASSES = { varianceScale: 0.25, share: 0.25 }
+const TWO_CLASSES = { varianceScale: 1, share: 1, steepness: STEEPNESS }
+const MORE_CLASSES = { varianceScale: 0.25, share: 0.25, steepness: 1 }
 
 /** s and the share of a last layer's linear model. */
 export function lastLayerRule(likelihood: LikelihoodModel, outputs: number): typeof TWO_CLASSES {
@@ -138,23 +138,23 @@ function hasMoreClasses(likelihood: LikelihoodModel, outputs: number): boolean {
 
 /**
  * The gate of a last layer's linear model, whose leave-one-out score is too good because its features have seen the
- * rows: p = (1 - w) p_network + w link(f_lin, s S), w = 1 - r with two classes and min(1 - r, e^2) with more,
- * (1 - r)/4 where e is not known; the linear model alone where r is far above 1 and the network unsure, 0 where r is
- * only above 1.
+ * rows: p = (1 - w) p_network + w link(f_lin, s S), w = min(1 - r, (5 e)^2) with two classes and min(1 - r, e^2) with
+ * more; where e is not known 1 - r and (1 - r)/4; the linear model alone where r is far above 1 and the network unsure,
+ * 0 where r is only above 1.
  * @param f the network's outputs on the same rows, N x C
  * @param p the linear model's probabilities of every row from all the others, with the variance times s
  * @param errorRate e of features that have not seen the rows
  */
 export function lastLayerGate(rows: LabelledRows, f: Float64Array, p: Float64Array, errorRate?: number): Gate {
   const { likelihood, labels, examples, outputs } = rows
-  const { varianceScale, share } = lastLayerRule(likelihood, outputs)
+  const { varianceScale, share, steepness } = lastLayerRule(likelihood, outputs)
   const nll = meanNll(likelihood, p, labels, outputs)
   const networkNll = meanNll(likelihood, likelihood.inverseLink(f, examples, outputs), labels, outputs)
   const ratio = ratioOf(networkNll, nll)
   const choices = likelihood.name === 'classification' ? outputs : 2
   const underfitted = ratio > UNDERFITTED && networkNll > UNSURE * Math.log(choices)
   const surer = Math.max(0, 1 - ratio)
-  const open = errorRate === undefined ? share * surer : Math.min(surer, errorRate ** 2)
+  const open = errorRate === undefined ? share * surer : Math.min(surer, (steepness * errorRate) ** 2)
   const linearWeight = underfitted ? 1 : open
   return { link: differenceLink(likelihood, outputs), varianceScale, leaveOneOutNll: [{ scale: varianceScale, nll }],
     networkNll, ratio, networkWeight: 1 - linearWeight, linearWeight,

@@ -26,6 +26,15 @@ t.test('with two classes the linear model gets 1 - r of the answer, with its own
   t.equal(gate.varianceScale, 1)
 })
 
+t.test('with two classes the error rate of features that have not seen the rows bounds it', async t => {
+  const weight = (errorRate: number): number =>
+    lastLayerGate({ likelihood: binary, examples: 4, outputs: 1, labels }, Float64Array.of(9, -9, 9, -9),
+      probabilities([1, -1, 0.5, 1]), errorRate).linearWeight
+  t.ok(Math.abs(weight(0.1) - 0.25) < 1e-12)
+  t.equal(weight(0), 0)
+  t.ok(weight(0.5) < 1, '1 - r is the most')
+})
+
 t.test('with more classes it gets a quarter of that, with a quarter of its variance', async t => {
   const three = Float64Array.of(0, 1, 2)
   const sure = Float64Array.of(5, 0, 0, 0, 5, 0, 0, 0, 5)
