@@ -65,6 +65,8 @@ t.test('without weights before the last layer there is nothing to shuffle', asyn
 t.test('two classes ask too', async t => {
   const { x, y } = corners(60, 5)
   const two = perceptron(draw, 3, 6, 2, 'Tanh')
-  const rate = rateOf(await fitted(two, { x, y: float64([60], Array.from(y.data, label => Math.min(1, Number(label)))) }))
+  const rate = rateOf(
+    await fitted(two, { x, y: float64([60], Array.from(y.data, label => Math.min(1, Number(label)))) }),
+  )
   t.ok(rate !== undefined && rate < 0.5)
 })
