@@ -32,8 +32,8 @@ export interface UntrainedError {
 }
 
 /**
- * What asks the rows where the share of a last layer's linear model hangs on it: for classes, one answer an example, and
- * a network with weights before its last layer.
+ * What asks the rows where the share of a last layer's linear model hangs on it: for classes, one answer an example,
+ * and a network with weights before its last layer.
  */
 export function untrainedError({ evaluator, options }: Pick<FitTask, 'evaluator' | 'options'>):
   | UntrainedError
