@@ -120,8 +120,8 @@
 #'   `log_marginal_likelihood` (at the network's weights), `log_evidence_at_mode` (of the linear model at its own mode),
 #'   `effective_parameters`, `levels`, `notes`, `choice` (what was chosen when nothing was: `explanation`, `reason`,
 #'   `prior_precision`, `r`, `s`, `link`, `network_weight`, `halfway_weight`, `linear_weight`, `network_nll`,
-#'   `leave_one_out_nll`, `held_out` with the scores on held-out rows, and so on) and `training` (scores of network and posterior on the
-#'   training rows).
+#'   `leave_one_out_nll`, `held_out` with the scores on held-out rows, and so on) and `training` (scores of network
+#'   and posterior on the training rows).
 #'
 #' Errors are conditions of class `laplace_error` and a class such as `laplace_error_option` or `laplace_error_shape`.
 #' @seealso [predict.laplace()], [conformalize()], [compare()], [summary.laplace()], [plot.laplace()],
