@@ -3,6 +3,7 @@ import { checkBytes } from '../budget/memory.js'
 import { ShapeError } from '../errors/errors.js'
 import { whole } from '../options/option-values.js'
 import type { StructuredPosterior } from '../posterior/posterior.js'
+import { identity } from '../tensor/identity.js'
 import { randomGenerator } from '../tensor/random.js'
 import { demandTensor, float64, formatShape, type Tensor, toFloat64 } from '../tensor/tensor.js'
 
@@ -10,9 +11,7 @@ import { demandTensor, float64, formatShape, type Tensor, toFloat64 } from '../t
 export function posteriorCovariance(structured: StructuredPosterior): Tensor {
   const { size } = structured
   checkBytes('The dense covariance', 24 * size * size, 'Use posteriorVariance, or a smaller subset.')
-  const identity = new Float64Array(size * size)
-  for (let i = 0; i < size; i++) identity[i * size + i] = 1
-  return float64([size, size], structured.covarianceTimes(identity, size))
+  return float64([size, size], structured.covarianceTimes(identity(size), size))
 }
 
 /** Draws of the weights, count x P. @throws OptionError BAD_OPTION, ResourceError OUT_OF_MEMORY */

@@ -16,6 +16,7 @@ import type { ResolvedOptions } from '../options/resolved-options.js'
 import { createWorkerPool } from '../parallel/worker-pool.js'
 import type { Batch } from '../tensor/batch.js'
 import { exampleCount } from '../tensor/examples.js'
+import { identity } from '../tensor/identity.js'
 import { toFloat64 } from '../tensor/tensor.js'
 import type { FitTask } from './fit-task.js'
 
@@ -134,8 +135,4 @@ function extrapolated(at: Float64Array, first: Float64Array, second: Float64Arra
   const length = Math.max(1, norm(moved) / norm(turned))
   const far = at.map((value, i) => value + 2 * length * moved[i] + length * length * turned[i])
   return far.every(Number.isFinite) && cholesky(outputs, far.slice()) < 0 ? far : second
-}
-
-function identity(size: number): Float64Array {
-  return Float64Array.from({ length: size * size }, (_, i) => Number(i % (size + 1) === 0))
 }

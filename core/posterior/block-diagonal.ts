@@ -8,6 +8,7 @@ import type { Curvature } from '../curvature/curvature.js'
 import { placesOfBlock, slotsOfBlock } from '../network/parameter-blocks.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
+import { identity } from '../tensor/identity.js'
 import { fullPosterior } from './full.js'
 import { lastLayerVariance, type PosteriorParts } from './posterior-parts.js'
 import { aroundMean, checkSettings, once, priorByParameter, type StructuredPosterior } from './posterior.js'
@@ -99,10 +100,4 @@ function settingsAt(settings: PosteriorSettings, slots: readonly ParameterSlot[]
   return { ...settings, priorPrecision: typeof priorPrecision === 'number' || priorPrecision.length === 1
     ? priorPrecision
     : own(priorByParameter(settings, slots)), priorMean: typeof priorMean === 'number' ? priorMean : own(priorMean) }
-}
-
-function identity(size: number): Float64Array {
-  const matrix = new Float64Array(size * size)
-  for (let i = 0; i < size; i++) matrix[i * size + i] = 1
-  return matrix
 }

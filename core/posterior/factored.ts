@@ -10,6 +10,7 @@ import { gemm } from '../kernels/linear-algebra.js'
 import { leadingEigenpairs } from '../linear-model/leading-eigenpairs.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
+import { identity } from '../tensor/identity.js'
 import { applied } from './applied.js'
 import { outputMoments, type ProcessParts } from './posterior-parts.js'
 import { aroundMean, checkSettings, logDensity, once, priorByParameter, priorLogDet,
@@ -52,9 +53,7 @@ export function factoredPosterior(curvature: FactoredCurvature, slots: readonly 
     },
     precisionMatrix: () => {
       checkBytes('The dense matrix', 16 * size * size, 'Work with its rows.')
-      const identity = new Float64Array(size * size)
-      for (let i = 0; i < size; i++) identity[i * size + i] = 1
-      return precisionTimes(identity, size)
+      return precisionTimes(identity(size), size)
     },
     covarianceTimes: (vectors, count) =>
       scaled(times(scaled(vectors, deviations()), count, share => -share), deviations()),

@@ -10,6 +10,7 @@ import { coordinates, type Eigenbasis, fromCoordinates, isThin } from '../poster
 import { once } from '../posterior/posterior.js'
 import type { DirectGradient, LinearPair, PosteriorMatrix, ProductOptions, VarianceOperations,
   VarianceTerm } from '../posterior/variance-operations.js'
+import { identity } from '../tensor/identity.js'
 import { joined } from '../tensor/joined.js'
 import { sizeOf } from '../tensor/tensor.js'
 import { type Formulas, formulas } from './formulas.js'
@@ -65,11 +66,6 @@ export function graphOperations(precisions: GraphPrecisions,
     quadraticForms: (x, matrix, places) => quadraticForms(precisions, x, matrix, places, outputs),
     total: terms => sumOfVariances(double, Array.from(terms, term => ofTerm(precisions, term, outputs))),
   }
-}
-
-/** The n x n identity. */
-export function identity(n: number): Float64Array {
-  return Float64Array.from({ length: n * n }, (_, i) => Number(i % (n + 1) === 0))
 }
 
 /** x M; the row of M that meets ones which are not written is added. */

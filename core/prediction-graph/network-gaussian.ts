@@ -14,9 +14,10 @@ import { once, type StructuredPosterior } from '../posterior/posterior.js'
 import type { DirectGradient, LinearPair, UsesOf } from '../posterior/variance-operations.js'
 import { type FactorsProgram, factorsProgram } from '../programs/factors-program.js'
 import { featuresProgram } from '../programs/features-program.js'
+import { identity } from '../tensor/identity.js'
 import { type Precision, tensor } from '../tensor/tensor.js'
 import { type Formulas, formulas } from './formulas.js'
-import { asDouble, bothPrecisions, graphOperations, type GraphPrecisions, type GraphRows, identity,
+import { asDouble, bothPrecisions, graphOperations, type GraphPrecisions, type GraphRows,
   product } from './graph-operations.js'
 import { factoredVariance, type GraphJacobian, lowRankValues, ofOutput, spanVariance } from './low-rank.js'
 import { independentOutputs, type OutputVariance } from './output-variance.js'

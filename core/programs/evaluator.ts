@@ -22,6 +22,7 @@ import { featuresProgram } from './features-program.js'
 import { forwardMultiplications } from './forward-cost.js'
 import { type HessianMap, hessianMap } from './hessian-map.js'
 import type { OperatorSums } from './operator-sums.js'
+import { realData, realResult, release } from './results.js'
 
 /** Outputs f (N x T x C) and, for the last layer, its inputs phi at the positions of the outputs ((N T) x D). */
 export interface Features {
@@ -135,11 +136,11 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
     workingBytes: (seeds, examples) =>
       examples === 1 ? estimateFor(seeds).bytes : estimateMemory(graphOf(seeds), examples, precision),
     work: seeds => estimateFor(seeds).multiplications,
-    forward: async x => real(await programs.run(graph, x), output),
+    forward: async x => realResult(await programs.run(graph, x), output),
     features: async x => {
       if (lastLayer === undefined) throw new InternalError('Features are for subset last_layer.')
       const results = await programs.run(lastLayer.graph, x)
-      return { f: real(results, lastLayer.output), features: real(results, lastLayer.features) }
+      return { f: realResult(results, lastLayer.output), features: realResult(results, lastLayer.features) }
     },
     ...linearisations(network, programs, { factors, byGroup }, precision),
     kroneckerSums: subset === 'all' && factors(1).factors.every(factor => factor.kind === 'linear')
@@ -163,7 +164,7 @@ function linearisations(network: Network, programs: ProgramCache,
   precision: Precision): Pick<Evaluator, 'jacobian' | 'seeded' | 'seededByGroup'> {
   const linearise = async (x: Inputs, program: FactorsProgram, seeds: DeferredInput): Promise<Linearisation> => {
     const results = await programs.run(program.graph, x, { deferred: seeds })
-    return { f: real(results, program.output), jacobian: factoredJacobian(program, results) }
+    return { f: realResult(results, program.output), jacobian: factoredJacobian(program, results) }
   }
   const ofSeeds = async (x: Inputs, seeds: Seeds, program: FactorsProgram): Promise<Linearisation> =>
     linearise(x, program, deferredSeeds(program, seeds, precision))
@@ -191,7 +192,7 @@ function kroneckerSums(programs: ProgramCache, factors: FactorsPrograms,
       deferred: deferredSeeds(program, seeds, precision),
       grams,
     })
-    return real(results, program.output)
+    return realResult(results, program.output)
   }
 }
 
@@ -220,11 +221,7 @@ function programCache(engine: Engine, precision: Precision): ProgramCache {
       return (await program).run(x, options)
     },
     dispose() {
-      for (const program of compiled.values()) {
-        void program.then(ready => {
-          ready.dispose()
-        }, () => undefined)
-      }
+      for (const program of compiled.values()) release(program)
       compiled.clear()
     },
   }
@@ -290,15 +287,4 @@ function oneHotSeeds(program: FactorsProgram, from: number, precision: Precision
 function seedTensor({ seeds, outputs }: FactorsProgram, data: RealArray, precision: Precision,
   examples: number): Tensor {
   return tensor(precision, [seeds, examples, outputs], data)
-}
-
-function real(results: ReadonlyMap<string, Tensor>, name: string): RealArray {
-  const found = results.get(name)
-  if (found === undefined) throw new InternalError(`The program has no result '${name}'.`)
-  return realData(found)
-}
-
-function realData({ data }: Tensor): RealArray {
-  if (data instanceof Uint8Array) throw new InternalError('A real result was expected, and a boolean one was found.')
-  return data
 }

@@ -11,6 +11,7 @@ import { type Precision, type Tensor, tensor } from '../tensor/tensor.js'
 import type { LinearFactor } from './factored-jacobian.js'
 import { factoredJacobian, type FactorsProgram, factorsProgram } from './factors-program.js'
 import { type JvpProgram, jvpProgram } from './jvp-program.js'
+import { release } from './results.js'
 
 /** J, the derivative of f (N x C) with respect to the P parameters of some slots, at the network's weights. */
 export interface LinearMap {
@@ -79,9 +80,7 @@ function compiledOnce(engine: Engine, graph: Graph, precision: Precision) {
   return {
     ready: (): Promise<Program> => (compiled ??= engine.compile(graph, precision)),
     dispose(): void {
-      void compiled?.then(program => {
-        program.dispose()
-      }, () => undefined)
+      release(compiled)
       compiled = undefined
     },
   }

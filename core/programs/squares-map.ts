@@ -1,12 +1,11 @@
 /** @file The diagonal of H in other coordinates, summed over the rows of a batch. */
-import type { Program } from '../engine/engine.js'
 import { estimateRun } from '../engine/estimate-memory.js'
-import { InternalError } from '../errors/errors.js'
-import { gemm, type RealArray } from '../kernels/linear-algebra.js'
+import { gemm } from '../kernels/linear-algebra.js'
 import type { Inputs } from '../network/input-rows.js'
 import { lastLayerShape } from '../network/linear-shape.js'
 import { type Tensor, tensor } from '../tensor/tensor.js'
 import type { Evaluator, Seeds } from './evaluator.js'
+import { realData, realResult, release } from './results.js'
 import { layerSquares, type RotatedTensor, type SquaresDescription, squaresProgram } from './squares-program.js'
 
 /** The sum of squares of all gradients in orthonormal bases. */
@@ -39,7 +38,7 @@ function ofNetwork({ factorsProgram, engine, precision, slots }: Evaluator, seed
     async add(x, examples, sum) {
       const results = await (await compiled).run(x, {
         deferred: { name: seed, from: output,
-          compute: f => tensor(precision, [seeds.count, examples, outputs], seeds.from(realOf(f), examples)) },
+          compute: f => tensor(precision, [seeds.count, examples, outputs], seeds.from(realData(f), examples)) },
       })
       addSquares(program.squares, results, examples, slots, sum)
     },
@@ -72,33 +71,16 @@ function ofLastLayer({ features, engine, precision, slots, workingBytes }: Evalu
   }
 }
 
-function release(compiled: Promise<Program>): void {
-  void compiled.then(program => {
-    program.dispose()
-  }, () => undefined)
-}
-
 function addSquares(squares: readonly SquaresDescription[], results: ReadonlyMap<string, Tensor>, examples: number,
   slots: Evaluator['slots'], sum: Float64Array): void {
   for (const own of squares) {
     const { offset, size } = slots[own.parameter]
     const target = sum.subarray(offset, offset + size)
     if (own.kind === 'outer') {
-      gemm(true, false, own.out, own.in, examples, 1, resultOf(results, own.g), resultOf(results, own.a), 1, target)
+      gemm(true, false, own.out, own.in, examples, 1, realResult(results, own.g), realResult(results, own.a), 1, target)
     } else {
-      const rows = resultOf(results, own.squares)
+      const rows = realResult(results, own.squares)
       for (let at = 0; at < rows.length; at += size) for (let i = 0; i < size; i++) target[i] += rows[at + i]
     }
   }
-}
-
-function resultOf(results: ReadonlyMap<string, Tensor>, name: string): RealArray {
-  const found = results.get(name)
-  if (found === undefined) throw new InternalError(`The program has no result '${name}'.`)
-  return realOf(found)
-}
-
-function realOf({ data }: Tensor): RealArray {
-  if (data instanceof Uint8Array) throw new InternalError('A real result was expected, and a boolean one was found.')
-  return data
 }

@@ -8,6 +8,7 @@
 import { GraphBuilder } from '../graph/builder.js'
 import { BATCH, type Graph } from '../graph/graph.js'
 import { removeDead } from '../passes/fold.js'
+import { identity } from '../tensor/identity.js'
 import { type Precision, tensor } from '../tensor/tensor.js'
 import { asOutput } from './backward-start.js'
 import type { FactorDescription, FactorsProgram } from './factors-program.js'
@@ -140,10 +141,6 @@ function rotatedTensor(builder: GraphBuilder, gradient: string, parts: RotatedTe
     turned,
   ])
   return builder.node('Reshape', [both, builder.integers([0, 0, parts.length * out * inputs])])
-}
-
-function identity(size: number): Float64Array {
-  return Float64Array.from({ length: size * size }, (_, i) => Number(i % (size + 1) === 0))
 }
 
 /** sum_t g_t of each seed and example, K x N x out: a product with ones, which kernels have. */
