@@ -3,6 +3,7 @@
  * shapes and plain numbers. A tensor is a parameter by what uses it.
  */
 import type { Graph, Node } from '../../core/graph/graph.js'
+import type { OpenChoice } from '../../core/graph/open-choice.js'
 import { isFloat } from '../../core/ops/element-types.js'
 import type { Tensor } from '../../core/tensor/tensor.js'
 import { isWeightInCode } from './code-constants.js'
@@ -88,11 +89,11 @@ function madeByExporters(graph: Graph): Set<string> {
 }
 
 /**
- * Sentences about the choice of parameters where the file leaves it open.
+ * The choices of parameters where the file leaves them open.
  * @param guessed those of the parameters that neither a name nor a remark of the exporter calls learnt
  */
-export function describeChoice(graph: Graph, parameters: readonly string[], guessed: readonly string[],
-  origins: Origins): string[] {
+export function openChoices(graph: Graph, parameters: readonly string[], guessed: readonly string[],
+  origins: Origins): OpenChoice[] {
   const chosen = new Set(parameters)
   const statistics = new Set(
     graph.nodes.filter(node => node.op === 'BatchNormalization').flatMap(node => node.inputs.slice(3, 5)),
@@ -105,30 +106,20 @@ export function describeChoice(graph: Graph, parameters: readonly string[], gues
     (originOf(origins, name)?.from.some(source => OWN_NAME.test(source)) ?? isOwnNumber(graph, name))
   ).map(([name]) => name)
   const isInCode = (name: string): boolean => originOf(origins, name)?.kind === 'code'
-  const say = (names: readonly string[],
-    sentence: (list: string) => string): string[] => (names.length === 0 ? [] : [sentence(listNames(names))])
+  const left = (names: readonly string[], why: string, after: string): OpenChoice => ({ names, counted: false,
+    sentence: [`Not counted as parameters, because ${why}`, `The option parameters says otherwise${after}.`] })
+  const taken = (names: readonly string[], why: string, after: string): OpenChoice => ({ names, counted: true,
+    sentence: [`Counted as parameters ${why}`, after] })
   return [
-    ...say(others.filter(name => !isInCode(name)),
-      list =>
-        `Not counted as parameters, because nothing that learns uses them: ${list}. ` +
-        'The option parameters says otherwise.'),
-    ...say(numbers,
-      list =>
-        `Not counted as parameters, because single numbers are settings more often than learnt: ${list}. ` +
-        "The option parameters says otherwise, with '*' for those that are counted."),
-    ...say(guessed,
-      list =>
-        'Counted as parameters by their use alone, because nothing in the file says whether they were learnt: ' +
-        `${list}. Those that were not (random features, fixed filters, standardisation) belong in the option freeze.`),
-    ...say(others.filter(isInCode),
-      list =>
-        `Not counted as parameters, because the file has them as constants of the network's code: ${list}. ` +
-        'The option parameters says otherwise.'),
-    ...say(parameters.filter(isInCode),
-      list =>
-        `Counted as parameters, because layers multiply and add them, though the file has them as constants of the ` +
-        `network's code: ${list}. If they were not learnt, name them in the option freeze.`),
-  ]
+    left(others.filter(name => !isInCode(name)), 'nothing that learns uses them', ''),
+    left(numbers, 'single numbers are settings more often than learnt', ", with '*' for those that are counted"),
+    taken(guessed, 'by their use alone, because nothing in the file says whether they were learnt',
+      'Those that were not (random features, fixed filters, standardisation) belong in the option freeze.'),
+    left(others.filter(isInCode), "the file has them as constants of the network's code", ''),
+    taken(parameters.filter(isInCode),
+      "because layers multiply and add them, though the file has them as constants of the network's code",
+      'If they were not learnt, name them in the option freeze.'),
+  ].filter(({ names }) => names.length > 0)
 }
 
 /** What a single number that was learnt goes through: a temperature, a scale's logarithm, a power. */
@@ -153,11 +144,6 @@ function isSetting(value: number): boolean {
     const short = Number(number.toPrecision(3))
     return Math.abs(short - number) <= 3e-7 * Math.abs(number)
   })
-}
-
-function listNames(names: readonly string[]): string {
-  const shown = names.slice(0, 5).map(name => `'${name}'`).join(', ')
-  return names.length > 5 ? `${shown} and ${names.length - 5} more` : shown
 }
 
 /** Arithmetic that makes a weight of others: scales, weight norm, a masked or an adapted weight. */

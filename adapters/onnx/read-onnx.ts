@@ -3,6 +3,7 @@ import { GraphError, OptionError, UntrustedInputError } from '../../core/errors/
 import { nearestWord } from '../../core/errors/suggest.js'
 import { GraphBuilder } from '../../core/graph/builder.js'
 import { type Graph, isBatch } from '../../core/graph/graph.js'
+import { describeOpenChoice } from '../../core/graph/open-choice.js'
 import { isFloat } from '../../core/ops/element-types.js'
 import { removeDead, sortNodes } from '../../core/passes/fold.js'
 import { orientWeights } from '../../core/passes/orient-weights.js'
@@ -23,7 +24,7 @@ import { readInitializers, readSource, type Source, type SourceNode } from './no
 import { nodeOfOneLength, type Written } from './open-lengths.js'
 import { decodeOnnx } from './open.js'
 import { chooseOutputs } from './outputs.js'
-import { describeChoice, findParameters } from './parameters.js'
+import { findParameters, openChoices } from './parameters.js'
 import { type Origins, tensorOrigins } from './tensor-origins.js'
 import { shapesFit, UpgradeContext } from './upgrade-context.js'
 import { checkOpset, upgradeNode } from './upgrade.js'
@@ -89,13 +90,13 @@ export function readOnnx(bytes: Uint8Array, options: OnnxOptions = {}): Graph {
   const names = given === undefined ? findParameters(batched, origins) : chosenParameters(batched, given)
   const folded = options.module === undefined ? describeFolded(model, graph, noted, batched, names) : undefined
   const guessed = given === undefined ? guessedParameters(names, model, graph, origins) : []
-  const notes = [...given === undefined ? describeChoice(batched, names, guessed, origins) : [],
-    ...folded === undefined ? [] : [folded]]
+  const choices = given === undefined ? openChoices(batched, names, guessed, origins) : []
+  const notes = [...choices.map(describeOpenChoice), ...folded === undefined ? [] : [folded]]
   const parameters = names.map(name => ({ name, shape: valueOf(batched, name).shape, transposed: false }))
   const complete = removeDead({ ...batched, parameters, notes: [...batched.notes, ...notes] })
   const reshaped = reshapeWeights(complete, types)
-  return withDeclared(orientWeights(removeDead(reshaped.graph), reshaped.types), graph, source.constants,
-    options.module)
+  const oriented = orientWeights(removeDead(reshaped.graph), reshaped.types)
+  return { ...withDeclared(oriented, graph, source.constants, options.module), ...choices.length > 0 && { choices } }
 }
 
 /**

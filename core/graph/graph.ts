@@ -7,6 +7,7 @@
  */
 import { demandFields } from '../errors/demand.js'
 import type { DType, Tensor } from '../tensor/tensor.js'
+import type { OpenChoice } from './open-choice.js'
 
 /**
  * An attribute of a node: integers and floats are numbers, booleans 0 or 1.
@@ -82,6 +83,8 @@ export interface Graph {
   readonly parameters: readonly Parameter[]
   /** What the reader changed or noticed, in sentences for the user. */
   readonly notes: readonly string[]
+  /** What the reader has chosen of its parameters; each has its note, until the user chooses. It is not saved. */
+  readonly choices?: readonly OpenChoice[]
   /**
    * The network for B examples at a time, B x s to B x o, as its file has it, where this graph computes each alone and
    * nothing but the numbers shows that this is the same: fits compare their rows with it. It is not saved.

@@ -2,6 +2,7 @@
 import { OptionError } from '../errors/errors.js'
 import { nearestWord } from '../errors/suggest.js'
 import type { Graph, Parameter } from '../graph/graph.js'
+import { describeOpenChoice } from '../graph/open-choice.js'
 import { isFloat } from '../ops/element-types.js'
 import type { ParameterChoice, TensorChoice } from '../options/parameter-choice.js'
 import { orientWeights } from '../passes/orient-weights.js'
@@ -12,7 +13,7 @@ import { orientWeights } from '../passes/orient-weights.js'
  */
 export function selectParameters(graph: Graph, { parameters, freeze }: ParameterChoice): Graph {
   if (parameters === undefined && freeze === undefined) return graph
-  const chosen = parameters === undefined ? graph : withParametersNamed(graph, parameters)
+  const chosen = parameters === undefined ? graph : withParametersNamed(withoutChoices(graph), parameters)
   if (freeze === undefined) return chosen
   const names = chosen.parameters.map(({ name }) => name)
   const frozen = new Set(parameterNames('freeze', freeze, names, names))
@@ -23,7 +24,22 @@ export function selectParameters(graph: Graph, { parameters, freeze }: Parameter
       option: 'freeze',
     })
   }
-  return { ...chosen, parameters: kept }
+  return withoutChoices({ ...chosen, parameters: kept }, frozen)
+}
+
+/** The graph without the notes of choices that the user has made: all, or those of names that are settled. */
+function withoutChoices(graph: Graph, settled?: ReadonlySet<string>): Graph {
+  if (graph.choices === undefined) return graph
+  const open = new Map(graph.choices.map(choice => {
+    const isOpen = (name: string): boolean => settled !== undefined && !(choice.counted && settled.has(name))
+    return [describeOpenChoice(choice), { ...choice, names: choice.names.filter(isOpen) }] as const
+  }))
+  const left = [...open.values()].filter(({ names }) => names.length > 0)
+  const notes = graph.notes.flatMap(note => {
+    const choice = open.get(note)
+    return choice === undefined ? [note] : left.includes(choice) ? [describeOpenChoice(choice)] : []
+  })
+  return { ...graph, choices: left, notes }
 }
 
 function withParametersNamed(graph: Graph, choice: TensorChoice): Graph {

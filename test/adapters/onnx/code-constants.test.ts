@@ -1,8 +1,9 @@
 import t from 'tap'
 import { followsFormula } from '../../../adapters/onnx/code-constants.js'
-import { describeChoice, findParameters } from '../../../adapters/onnx/parameters.js'
+import { findParameters, openChoices } from '../../../adapters/onnx/parameters.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../../core/graph/graph.js'
+import { describeOpenChoice } from '../../../core/graph/open-choice.js'
 import { randomGenerator } from '../../../core/tensor/random.js'
 import { type Tensor, tensor } from '../../../core/tensor/tensor.js'
 
@@ -46,7 +47,7 @@ t.test('a constant of the code is a weight by its use, where no formula has made
       ),
     )
     const names = findParameters(graph, origins)
-    return { names, notes: describeChoice(graph, names, [], origins) }
+    return { names, notes: openChoices(graph, names, [], origins).map(describeOpenChoice) }
   }
   const layer = choose(
     network((b, h) => b.node('Add', [b.node('MatMul', [h, b.node('Transpose', ['c'], { perm: [1, 0] })]), 'd']), {

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { guessedParameters } from '../../../adapters/onnx/guessed-parameters.js'
 import { readOnnx } from '../../../adapters/onnx/index.js'
+import { selectParameters } from '../../../core/network/select-parameters.js'
 import * as b from './onnx-bytes.js'
 
 const product = (name: string,
@@ -44,9 +45,18 @@ t.test('what is a guess is said, with the option that says otherwise', async t =
     inputs: [b.value('x', ['n', 2])],
     outputs: [b.value('y', ['n', 2])],
   })
-  const { notes } = readOnnx(bytes)
+  const graph = readOnnx(bytes)
+  const { notes } = graph
   t.match(notes, [/^Not counted as parameters, because single numbers .*: 'onnx::Add_9'\. The option parameters/,
     /^Counted as parameters by their use alone.*: 'features'\. .* option freeze/],
     'a root of a whole number is a setting')
   t.equal(notes.length, 2)
+  t.match(selectParameters(graph, { freeze: 'features' }).notes, [/^Not counted as parameters/],
+    'what is frozen is settled')
+  t.same(selectParameters(graph, { freeze: 'out.bias' }).notes, notes, 'what is not named stays open')
+  t.same(selectParameters(graph, { parameters: '*' }).notes, [], 'all are chosen')
+  const two = { ...graph, notes: ['first', ...notes],
+    choices: [{ names: ['features', 'out.weight'], counted: true, sentence: ['Counted', 'Or freeze.'] as const }] }
+  two.notes[2] = "Counted: 'features', 'out.weight'. Or freeze."
+  t.same(selectParameters(two, { freeze: 'features' }).notes, ['first', notes[0], "Counted: 'out.weight'. Or freeze."])
 })
