@@ -119,7 +119,7 @@ function gatedCell(context: LayerContext, kind: string, config: Config, weights:
 }
 
 function row(matrix: Tensor, index: number, width: number): Tensor {
-  return { dtype: matrix.dtype, shape: [width], data: matrix.data.slice(index * width, (index + 1) * width) }
+  return { ...matrix, shape: [width], data: matrix.data.slice(index * width, (index + 1) * width) }
 }
 
 type Step = Cell['step']

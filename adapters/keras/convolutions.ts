@@ -4,8 +4,9 @@
  */
 import type { Tensor } from '../../core/tensor/tensor.js'
 import { activate, activationName } from './activations.js'
+import { permuted } from './arrays.js'
 import { field, flag, number, text } from './config.js'
-import { type Emission, emit, expectWeights, misfit, parameter, permuted, type Value } from './emission.js'
+import { type Emission, emit, expectWeights, misfit, parameter, type Value } from './emission.js'
 import type { LayerContext } from './layer-context.js'
 import type { KerasLayer } from './model.js'
 import { images, slide, type Window, windowOf } from './window.js'

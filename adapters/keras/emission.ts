@@ -8,7 +8,8 @@ import { UntrustedInputError } from '../../core/errors/errors.js'
 import type { GraphBuilder } from '../../core/graph/builder.js'
 import type { Attribute } from '../../core/graph/graph.js'
 import { elementTypeOf } from '../../core/ops/element-types.js'
-import { type DType, formatShape, sizeOf, type Tensor, tensor } from '../../core/tensor/tensor.js'
+import { type DType, formatShape, type Tensor, tensor } from '../../core/tensor/tensor.js'
+import { adaptedWeight, type KerasArray } from './arrays.js'
 import type { KerasLayer } from './model.js'
 
 /** Which steps of a sequence count: a bool tensor of the shape N x (leading extents of a value). */
@@ -75,35 +76,18 @@ export function channelsFirst(emission: Emission, x: Value): Value {
   return { ...x, name: emission.builder.node('Transpose', [x.name], { perm }), channelsFirst: true }
 }
 
-/** The element order of an array changed: axis i of the result is axis perm[i] of the value. */
-export function permuted(value: Tensor, perm: readonly number[]): Tensor {
-  const shape = perm.map(axis => value.shape[axis])
-  const strides = value.shape.map((_, axis) => sizeOf(value.shape.slice(axis + 1)))
-  const data = value.data instanceof Float32Array
-    ? new Float32Array(value.data.length)
-    : new Float64Array(value.data.length)
-  const index = shape.map(() => 0)
-  let source = 0
-  for (let i = 0; i < data.length; i++) {
-    data[i] = value.data[source]
-    for (let d = shape.length - 1; d >= 0; d--) {
-      source += strides[perm[d]]
-      if (++index[d] < shape[d]) break
-      source -= strides[perm[d]] * shape[d]
-      index[d] = 0
-    }
-  }
-  return { dtype: value.dtype, shape, data }
-}
-
-/** An array of a layer under `<path>/<role>`: a parameter, or a constant where the layer is frozen. */
-export function parameter({ builder, written }: Emission, layer: KerasLayer, role: string, value: Tensor,
+/** An array of a layer under `<path>/<role>`: a parameter, or a constant where the layer or the array is frozen. */
+export function parameter({ builder, written }: Emission, layer: KerasLayer, role: string, value: KerasArray,
   transposed = false): string {
   const name = `${layer.path}/${role}`
   const known = written.get(name)
   if (known !== undefined) return known
   const held = value.dtype === builder.precision ? value : tensor(builder.precision, value.shape, value.data)
-  const added = layer.trainable ? builder.parameter(name, held, transposed) : builder.constant(held, name)
+  const added = layer.trainable && value.adapter !== undefined
+    ? adaptedWeight(builder, name, held, value.adapter)
+    : layer.trainable && value.frozen !== true
+    ? builder.parameter(name, held, transposed)
+    : builder.constant(held, name)
   written.set(name, added)
   return added
 }

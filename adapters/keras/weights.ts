@@ -1,6 +1,7 @@
 /** @file Finds the arrays of each layer in the weights of a Keras file. */
 import type { Tensor } from '../../core/tensor/tensor.js'
 import type { Hdf5Group } from '../hdf5/tree.js'
+import { withLearning } from './arrays.js'
 import { refuse } from './config.js'
 import type { KerasModel } from './model.js'
 
@@ -171,7 +172,7 @@ function variables(group: Hdf5Group, depth: number): Tensor[] {
     vars.keys().filter(key => /^\d+$/.test(key)).sort((a, b) => Number(a) - Number(b)).map(key => {
       const tensor = vars.tensor(key)
       if (tensor === undefined) throw refuse(`The variable ${key} of a layer is not an array.`)
-      return tensor
+      return withLearning(tensor, Number(key), vars)
     })
   if (own.length > MOST_ARRAYS) throw refuse(`A layer has more than ${MOST_ARRAYS} arrays.`)
   if (depth > 3) return own

@@ -28,6 +28,7 @@ export function writeModel(network: KerasModel, weights: Weights, keras2: boolea
   const outputs = writeNetwork(emission, network, weights, inputs, keras2)
   noteFrozen(builder, network)
   noteAdapters(builder, network)
+  putAdaptersLast(builder)
   notePrecision(builder, network)
   if (outputs.some(({ mask }) => mask !== undefined)) {
     builder.notes.push('The output has a mask of padded steps, which Keras leaves out of its loss: leave them out of ' +
@@ -111,14 +112,29 @@ function frozenLayers({ layers }: KerasModel): string[] {
   )
 }
 
-/** Keras saves what an adapter (LoRA) has learnt as part of the weight. */
-function noteAdapters(builder: GraphBuilder, network: KerasModel): void {
-  const adapted = layersWith(network, ({ config }) => typeof field(config, 'lora_rank') === 'number')
-  if (adapted.length === 0) return
-  builder.notes.push(
+/** Keras saves what an adapter (LoRA) has learnt as part of the weight; our client saves it beside (arrays.ts). */
+function noteAdapters({ notes, parameters }: GraphBuilder, network: KerasModel): void {
+  const isMerged = ({ config, path, trainable }: KerasLayer): boolean =>
+    typeof field(config, 'lora_rank') === 'number' && trainable &&
+    !parameters.some(({ name }) => name.startsWith(`${path}/lora_`))
+  const merged = layersWith(network, isMerged)
+  if (merged.length === 0) return
+  notes.push(
     'Layers with LoRA count all numbers of their weight as parameters, not those of the adapters, which Keras adds ' +
-      `to it when it saves: ${someOf(adapted)}.`,
+      `to it when it saves: ${someOf(merged)}. The model object itself (Python) has the adapters alone.`,
   )
+}
+
+/** Keras has adapters behind the other weights of their layer. */
+function putAdaptersLast({ parameters }: GraphBuilder): void {
+  const folder = (name: string): string => name.slice(0, name.lastIndexOf('/') + 1)
+  const isAdapter = (name: string): boolean => name.startsWith('lora_', folder(name).length)
+  const adapters = parameters.filter(({ name }) => isAdapter(name))
+  for (const adapter of adapters) {
+    parameters.splice(parameters.indexOf(adapter), 1)
+    const last = parameters.findLastIndex(({ name }) => folder(name) === folder(adapter.name))
+    parameters.splice(last < 0 ? parameters.length : last + 1, 0, adapter)
+  }
 }
 
 /** Half precision is a matter of speed in Keras; here the same weights are computed with in more digits. */

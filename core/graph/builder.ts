@@ -18,7 +18,7 @@ export class GraphBuilder {
   readonly initializers: Map<string, Tensor> = new Map()
   readonly parameters: Parameter[] = []
   readonly notes: string[] = []
-  private origin: Pick<Graph, 'together' | 'inseparable'> = {}
+  private origin: Pick<Graph, 'together' | 'inseparable' | 'choices'> = {}
   private readonly names = new Set<string>()
   private counter = 0
 
@@ -34,8 +34,9 @@ export class GraphBuilder {
     for (const [name, value] of graph.initializers) builder.initializers.set(name, value)
     builder.parameters.push(...graph.parameters)
     builder.notes.push(...graph.notes)
-    const { together, inseparable } = graph
-    builder.origin = { ...(together && { together }), ...(inseparable === undefined ? {} : { inseparable }) }
+    const { together, inseparable, choices } = graph
+    builder.origin = { ...(together && { together }), ...(inseparable === undefined ? {} : { inseparable }),
+      ...(choices && { choices }) }
     for (const input of graph.inputs) builder.names.add(input.name)
     for (const name of graph.initializers.keys()) builder.names.add(name)
     for (const node of graph.nodes) for (const output of node.outputs) builder.names.add(output)

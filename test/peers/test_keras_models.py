@@ -8,6 +8,7 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 import keras
 import numpy
 import pytest
+import torch
 from keras import layers
 from polylaplace import Laplace, LaplaceClassifier, LaplaceError, LaplaceWarning
 
@@ -160,12 +161,93 @@ def test_a_mask_of_one_of_two_joined_values_and_outputs_by_their_names():
         Laplace(model, "classification").fit(tokens, y)
 
 
-def test_adapters_and_half_precision_are_told_and_quantised_layers_refused():
+def variances(model, x, prior):
+    """Functional variances of a full posterior over `model.trainable_weights`, from torch's derivatives."""
+    weights = [each.value for each in model.trainable_weights]
+    logits = model(x)
+    rows = []
+    for logit in logits.flatten():
+        slopes = torch.autograd.grad(logit, weights, retain_graph=True, allow_unused=True)
+        rows.append(torch.cat([numbers_of(slope, weight) for slope, weight in zip(slopes, weights, strict=True)]))
+    jacobian = torch.stack(rows).double().reshape(*logits.shape, -1)
+    p = logits.detach().double().softmax(-1)
+    hessian = torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
+    precision = torch.einsum("ncp,ncd,ndq->pq", jacobian, hessian, jacobian)
+    precision += prior * torch.eye(len(precision), dtype=torch.float64)
+    return torch.einsum("ncp,pq,ncq->nc", jacobian, precision.inverse(), jacobian).numpy()
+
+
+def numbers_of(slope, weight):
+    return (torch.zeros_like(weight) if slope is None else slope).flatten()
+
+
+def with_adapter(layer):
+    layer.enable_lora(2, lora_alpha=3.0)
+    for factor in layer._trainable_variables[-2:]:
+        factor.assign(0.4 * RANDOM.normal(size=factor.shape))
+
+
+def attention(x):
+    wide = layers.Dense(6)(x)
+    return layers.MultiHeadAttention(2, 3, name="own")(wide, wide)
+
+
+ADAPTED = {
+    "dense": ((4,), layers.Dense, {"units": 5, "activation": "tanh"}),
+    "convolution": ((6, 6, 2), layers.Conv2D, {"filters": 4, "kernel_size": 3, "activation": "relu"}),
+    "groups": ((6, 4), layers.Conv1D, {"filters": 4, "kernel_size": 3, "groups": 2}),
+    "sums": ((5, 4), layers.EinsumDense, {"equation": "abc,cde->abde", "output_shape": (5, 2, 3), "bias_axes": "de"}),
+    "table": ((5,), layers.Embedding, {"input_dim": 7, "output_dim": 3}),
+}
+
+
+@pytest.mark.parametrize("kind", [*ADAPTED, "attention", "head"])
+def test_adapters_alone_learn_where_keras_has_them(kind):
+    keras.utils.set_random_seed(5)
+    shape, layer, options = ADAPTED.get(kind, ((5, 4), None, None))
+    given = keras.Input(shape, dtype="int32" if kind == "table" else "float32")
+    hidden = attention(given) if layer is None else layer(name="own", **options)(given)
+    model = keras.Model(given, layers.Dense(3, name="head")(layers.Flatten()(hidden)))
+    own = model.get_layer("own")
+    for each in [own._query_dense, own._value_dense] if layer is None else [own]:
+        with_adapter(each)
+    if kind == "head":
+        with_adapter(model.get_layer("head"))
+    x = RANDOM.integers(0, 7, (9, *shape)) if kind == "table" else RANDOM.normal(size=(9, *shape)).astype("float32")
+    la = Laplace(model, "classification", "all", "full", prior_precision=0.7).fit(x, numpy.arange(9) % 3)
+    assert [each["size"] for each in la.summary["parameters"]] == [
+        int(numpy.prod(each.shape)) for each in model.trainable_weights
+    ]
+    numpy.testing.assert_allclose(la.predict(x).mean, numbers(model(x)), atol=1e-5)
+    numpy.testing.assert_allclose(la.predict(x).variance, variances(model, x, 0.7), rtol=1e-5)
+    alone = Laplace(model, "classification", "all", "kron", parameters="*lora_*").fit(x, numpy.arange(9) % 3)
+    assert alone.n_params == sum(
+        int(numpy.prod(each.shape)) for each in model.trainable_weights if "lora_" in each.path
+    )
+
+
+def test_single_frozen_variables_are_no_parameters():
+    keras.utils.set_random_seed(5)
+    given = keras.Input((6, 4))
+    norm, cell, own = layers.BatchNormalization(), layers.GRU(3), layers.MultiHeadAttention(2, 3)
+    hidden = norm(given)
+    model = keras.Model(given, layers.Dense(3)(cell(own(hidden, hidden))))
+    norm.gamma.trainable = False
+    cell.cell.bias.trainable = False
+    own._key_dense.trainable = False
+    x = RANDOM.normal(size=(9, 6, 4)).astype("float32")
+    la = Laplace(model, "classification", "all", "full", prior_precision=0.7).fit(x, numpy.arange(9) % 3)
+    assert la.n_params == sum(int(numpy.prod(each.shape)) for each in model.trainable_weights)
+    numpy.testing.assert_allclose(la.predict(x).variance, variances(model, x, 0.7), rtol=1e-5)
+
+
+def test_adapters_in_files_and_half_precision_are_told_and_quantised_layers_refused(tmp_path):
     x, y = RANDOM.normal(size=(20, 6)).astype("float32"), numpy.arange(20) % 3
     model = keras.Sequential([keras.Input((6,)), layers.Dense(5, name="wide"), layers.Dense(3)])
     model.layers[0].enable_lora(2)
-    with pytest.warns(LaplaceWarning, match="LoRA.*'wide'"):
-        Laplace(model, "classification").fit(x, y)
+    model.save(tmp_path / "adapted.keras")
+    with pytest.warns(LaplaceWarning, match="LoRA.*'wide'.*model object"):
+        Laplace(tmp_path / "adapted.keras", "classification").fit(x, y)
     mixed = keras.Sequential([keras.Input((6,)), layers.Dense(5, name="short", dtype="mixed_float16"), layers.Dense(3)])
     with pytest.warns(LaplaceWarning, match="half precision.*float32.*: 'short'\\."):
         Laplace(mixed, "classification").fit(x, y)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +47,47 @@ def keras_file(model: Any) -> bytes:
         )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
-        _of_layers(model).save(path)
+        with _saying_what_learns(model):
+            _of_layers(model).save(path)
         return path.read_bytes()
+
+
+@contextmanager
+def _saying_what_learns(model: Any) -> Iterator[None]:
+    """Layers save more beside their arrays than Keras has a place for: which are frozen, and adapters (LoRA).
+
+    Keras adds the product of an adapter to the weight that it saves, and keeps `trainable` for whole layers only.
+    """
+    layers = [layer for layer in _all_layers(model) if _learns_in_part(layer)]
+    for layer in layers:
+        layer.save_own_variables = partial(_save_what_learns, layer, layer.save_own_variables)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.save_own_variables
+
+
+def _all_layers(model: Any) -> list[Any]:
+    """The layers of Keras 3, those inside others too; none of Keras 2, which has neither of the two."""
+    keras3 = any(cls.__name__ == "KerasSaveable" for cls in type(model).__mro__)
+    return list(model._flatten_layers()) if keras3 else []
+
+
+def _learns_in_part(layer: Any) -> bool:
+    return any(not variable.trainable for variable in layer._trainable_variables)
+
+
+def _save_what_learns(layer: Any, save: Callable[[Any], None], store: Any) -> None:
+    """Saves a layer's own arrays and, beside them, the numbers of the frozen ones and its adapter."""
+    save(store)
+    adapter = [getattr(layer, f"lora_{role}_{factor}", None) for role in ("kernel", "embeddings") for factor in "ab"]
+    factors = [factor for factor in adapter if factor is not None]
+    if factors:
+        store["lora_a"], store["lora_b"] = factors
+        store["lora_scale"] = np.array([layer.lora_alpha / layer.lora_rank])
+    own = [variable for variable in layer._trainable_variables if all(variable is not factor for factor in factors)]
+    store["frozen"] = np.array([place for place, variable in enumerate(own) if not variable.trainable])
 
 
 def _of_layers(model: Any) -> Any:
