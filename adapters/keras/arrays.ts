@@ -14,7 +14,7 @@ export interface KerasArray extends Tensor {
   readonly adapter?: Adapter
 }
 
-/** The product scale a b, (..., rank) by (rank, out), which Keras has added to the array; a and b learn, the rest does not. */
+/** The product scale a b, (..., rank) by (rank, out), that Keras has added to the array; only a and b learn. */
 export interface Adapter {
   readonly a: Tensor
   readonly b: Tensor
