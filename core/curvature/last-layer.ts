@@ -224,7 +224,9 @@ export function lastLayerTimes(slots: readonly ParameterSlot[], features: RealAr
   change: Float64Array): Float64Array {
   const { bias, in: inputs, out } = lastLayerShape(slots)
   const phi = withOnes(features, examples, inputs, bias >= 0)
-  const matrix = Float64Array.from(lastLayerIndices(slots), at => change[at])
+  const indices = lastLayerIndices(slots)
+  const matrix = new Float64Array(indices.length)
+  for (let i = 0; i < matrix.length; i++) matrix[i] = change[indices[i]]
   const result = new Float64Array(examples * out)
   gemm(false, true, examples, out, matrix.length / out, 1, phi, matrix, 0, result)
   return result

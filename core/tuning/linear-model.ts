@@ -42,7 +42,7 @@ export interface LinearModel {
   /** The curvature in a structure. */
   curvature(f: Float64Array, shape: SumShape): Curvature
   /** Eigenvalues of the curvature, tensor by tensor (kron and diag). */
-  spectrum(f: Float64Array, structure: 'kron' | 'diag'): Float64Array[]
+  spectrum(f: Float64Array, structure: 'kron' | 'diag'): TensorSpectrum[]
   /** Index in w of each entry of the C x width matrix (W, b). */
   readonly indices: Int32Array
   /** phi1' phi1, width x width. */
@@ -50,6 +50,14 @@ export interface LinearModel {
   /** Its eigen-decomposition. */
   gramEigen(): { readonly values: Float64Array, readonly vectors: Float64Array }
 }
+
+/** The eigenvalues of one tensor: all products of an output's and an input's. */
+export interface TensorSpectrum {
+  readonly outputs: Float64Array
+  readonly inputs: Float64Array
+}
+
+const ONE = Float64Array.of(1)
 
 /** The linear model of a last layer with these slots. */
 export function linearModel(likelihood: LikelihoodModel, slots: readonly ParameterSlot[],
@@ -124,14 +132,16 @@ function curvatures(likelihood: LikelihoodModel, slots: readonly ParameterSlot[]
       if (structure === 'diag') {
         const diagonal = curvature(f, { structure: 'diag' })
         return diagonal.structure === 'diag'
-          ? slots.map(slot => diagonal.diagonal.subarray(slot.offset, slot.offset + slot.size))
+          ? slots.map(({ offset, size }) => ({ outputs: diagonal.diagonal.subarray(offset, offset + size),
+            inputs: ONE })
+          )
           : []
       }
       const a = inputValues ??= inputEigenvalues(features, examples, inputs)
       const b = symmetricEigenvalues(outputs, likelihood.sumHessian(f, examples, outputs)).map(value =>
         Math.max(0, value)
       )
-      return slots.map((_, i) => (i === layer.bias ? b : outer(b, a)))
+      return slots.map((_, i) => ({ outputs: b, inputs: i === layer.bias ? ONE : a }))
     },
   }
 }
@@ -158,12 +168,6 @@ function inputEigenvalues(features: RealArray, examples: number, inputs: number)
   const values = new Float64Array(inputs)
   values.set(symmetricEigenvalues(size, matrix).map(value => Math.max(0, value) / examples), inputs - size)
   return values
-}
-
-function outer(b: Float64Array, a: Float64Array): Float64Array {
-  const result = new Float64Array(b.length * a.length)
-  for (let i = 0; i < b.length; i++) for (let j = 0; j < a.length; j++) result[i * a.length + j] = b[i] * a[j]
-  return result
 }
 
 /** u -> Lambda_n u_n for every example; the argument is overwritten. */

@@ -217,11 +217,12 @@ function effectiveParameters(model: LinearModel, shape: SumShape, groups: readon
     })
     return { gamma, rounding: most }
   }
-  const lists = model.spectrum(f, structure)
   const gamma = new Float64Array(groups.length)
-  lists.forEach((values, tensor) => {
+  model.spectrum(f, structure).forEach(({ outputs, inputs }, tensor) => {
     const g = groups.length === 1 ? 0 : tensor
-    for (const value of values) gamma[g] += scale * value / (scale * value + delta[g])
+    for (const output of outputs) {
+      for (const input of inputs) gamma[g] += scale * output * input / (scale * output * input + delta[g])
+    }
   })
   return { gamma, rounding: 0 }
 }

@@ -15,6 +15,10 @@ import { lambdaTimes, type LinearModel } from './linear-model.js'
 const NEGLIGIBLE = 1e-12
 /** Products of one system after which the direction is taken as it is. */
 const MOST_PRODUCTS = 60
+/** Largest change of an output from which on float32 is enough for outputs and gradients on the way there. */
+const COARSE = 1e-4
+/** A start is not extrapolated further than so many times the way between the two modes before it. */
+const FURTHEST = 2
 
 /** Features phi = Z V' with Z'Z = diag(values). */
 interface Rotation {
@@ -72,27 +76,54 @@ export function rotatedModes(model: LinearModel, start: Float64Array, rough = fa
     for (let i = 0; i < size; i++) w[indices[i]] = matrix[i]
     return w
   }
-  let last = centre(rotated(start), model)
+  const first = centre(rotated(start), model)
+  let path: readonly PathPoint[] = []
   const modeAt: ModeFinder['modeAt'] = async (scale, delta, tolerance, work) => {
     const pointAt = (weights: Float64Array, f: Float64Array): RotatedPoint => {
       const loss = model.loss(f)
       return { weights, f, loss, objective: scale * loss + delta / 2 * dot(weights, weights) }
     }
-    const from = pointAt(last, outputsAt(last, precise))
+    const factor = tolerance > COARSE ? single : precise
+    const place = Math.log(delta / scale)
+    const guess = extrapolated(path, place) ?? { weights: first, f: undefined }
+    const from = pointAt(guess.weights, (factor === single ? guess.f : undefined) ?? outputsAt(guess.weights, factor))
     const { weights, f, loss } = await newtonMode(from, tolerance, work,
       async ({ weights: at, f: outputsThere }, forcing) => {
-        const direction = await directionAt(model, rotation, { single, precise }, { scale, delta, weights: at,
+        const direction = await directionAt(model, rotation, { single, precise: factor }, { scale, delta, weights: at,
           f: outputsThere }, forcing)
         // What a step changes needs no more digits than the step has: of the mode they are those that are left.
         return stepFrom(at, outputsThere, direction, outputsAt(direction, single), pointAt)
       })
-    last = weights
+    path = [...path.slice(-1), { place, weights, f }]
     let w: Float64Array | undefined
     return { f, loss, squaredNorm: dot(weights, weights), get w() {
       return w ??= back(weights)
     } }
   }
   return { modeAt, firstPrecision: scale => precisionAtZero(model, rotation, scale) }
+}
+
+/** A mode that was found, and the logarithm of delta / s there, on which alone a mode depends. */
+interface PathPoint {
+  readonly place: number
+  readonly weights: Float64Array
+  readonly f: Float64Array
+}
+
+/** About the mode at another place, and its outputs, on the line through the last two; none before the first. */
+function extrapolated([before, last = before]: readonly PathPoint[], place: number):
+  | Omit<PathPoint, 'place'>
+  | undefined {
+  if (last === undefined) return undefined
+  const share = (last.place - place) / (last.place - before.place)
+  return Math.abs(share) <= FURTHEST
+    ? { weights: between(last.weights, share, before.weights), f: between(last.f, share, before.f) }
+    : last
+}
+
+/** x + share (before - x) */
+function between(x: Float64Array, share: number, before: Float64Array): Float64Array {
+  return x.map((value, i) => value + share * (before[i] - value))
 }
 
 /** Rounds of a fixed point whose rounds cost nothing, and the change of its logarithm that ends it. */
@@ -200,31 +231,85 @@ async function directionAt(model: LinearModel, { rank, values }: Rotation, { sin
   gemm(true, false, outputs, rank, examples, 1, residual, precise, 0, gradient)
   for (let i = 0; i < gradient.length; i++) gradient[i] = scale * gradient[i] + delta * weights[i]
   const lambda = lambdaTimes(likelihood, f, examples, outputs)
-  const sums = likelihood.hessianDiagonal(f, examples, outputs)
-  const curvature = new Float64Array(outputs)
-  for (let at = 0; at < sums.length; at += outputs) {
-    for (let c = 0; c < outputs; c++) curvature[c] += sums[at + c] / examples
-  }
-  const inverse = new Float64Array(gradient.length)
-  for (let c = 0, at = 0; c < outputs; c++) {
-    for (let k = 0; k < rank; k++, at++) inverse[at] = 1 / (scale * curvature[c] * values[k] + delta)
-  }
+  const { mean, largest } = curvatures(likelihood.hessianDiagonal(f, examples, outputs), examples, outputs)
+  const precondition = preconditioner(model, mean.map(value => scale * value), values, delta)
+  const kept = rank - negligible(single, largest.map(value => scale * value), rank, forcing ** 2 * delta)
+  const some = lastColumns(gradient, rank, kept, new Float64Array(outputs * kept))
+  const columns = lastColumns(single, rank, kept, new Float32Array(examples * kept))
   const { x } = await conjugateGradients({
     times: v => {
       const image = new Float32Array(examples * outputs)
-      gemm(false, true, examples, outputs, rank, 1, single, new Float32Array(v), 0, image)
-      const product = new Float64Array(v.length)
-      for (let i = 0; i < v.length; i++) product[i] = delta * v[i]
-      gemm(true, false, outputs, rank, examples, scale, lambda(image), single, 1, product)
+      gemm(false, true, examples, outputs, kept, 1, columns, new Float32Array(v), 0, image)
+      const product = v.map(value => delta * value)
+      gemm(true, false, outputs, kept, examples, scale, lambda(image), columns, 1, product)
       return product
     },
-    precondition: v => {
-      const z = centre(v.slice(), model)
-      for (let i = 0; i < z.length; i++) z[i] *= inverse[i]
-      return centre(z, model)
-    },
-  }, gradient, forcing, MOST_PRODUCTS)
-  return x
+    precondition,
+  }, some, forcing, MOST_PRODUCTS)
+  if (kept === rank) return x
+  const direction = precondition(gradient)
+  for (let c = 0; c < outputs; c++) direction.set(x.subarray(c * kept, (c + 1) * kept), (c + 1) * rank - kept)
+  return direction
+}
+
+/** Of a Hessian's diagonal, N x C: the mean of each output, and the largest of each row. */
+function curvatures(diagonal: Float64Array, examples: number,
+  outputs: number): { mean: Float64Array, largest: Float64Array } {
+  const [mean, largest] = [new Float64Array(outputs), new Float64Array(examples)]
+  for (let n = 0, at = 0; n < examples; n++) {
+    for (let c = 0; c < outputs; c++, at++) {
+      mean[c] += diagonal[at] / examples
+      largest[n] = Math.max(largest[n], diagonal[at])
+    }
+  }
+  return { mean, largest }
+}
+
+/**
+ * (h_c g_k + delta)^-1 for every output and component, of classes without their mean; of fewer components the last
+ * ones.
+ */
+function preconditioner(model: LinearModel, curvature: Float64Array, values: Float64Array,
+  delta: number): (v: Float64Array) => Float64Array {
+  const { outputs } = model
+  const rank = values.length
+  const inverse = new Float64Array(outputs * rank)
+  for (let c = 0, at = 0; c < outputs; c++) {
+    for (let k = 0; k < rank; k++, at++) inverse[at] = 1 / (curvature[c] * values[k] + delta)
+  }
+  return v => {
+    const size = v.length / outputs
+    const z = new Float64Array(v.length)
+    for (let c = 0, at = 0; c < outputs; c++) {
+      const from = (c + 1) * rank - size
+      for (let k = 0; k < size; k++, at++) z[at] = v[at] * inverse[from + k]
+    }
+    return centre(z, model)
+  }
+}
+
+/**
+ * How many of the first components, which have the smallest eigenvalues, have a curvature sum_n h_n z_nk^2 of at most
+ * `least`. Their part of the Hessian is left out: what a component of curvature d shares with any other is at most
+ * sqrt(d / delta) of both.
+ * @param h the largest of each row
+ */
+function negligible(coordinates: RealArray, h: Float64Array, rank: number, least: number): number {
+  const sums = new Float64Array(rank)
+  for (let n = 0, at = 0; n < h.length; n++) {
+    for (let k = 0; k < rank; k++, at++) sums[k] += h[n] * coordinates[at] * coordinates[at]
+  }
+  const first = sums.findIndex(value => value > least)
+  return first < 0 ? rank - 1 : first
+}
+
+/** The last columns of a matrix with `columns` of them: itself where these are all, else written to `result`. */
+function lastColumns<T extends RealArray>(matrix: T, columns: number, kept: number, result: T): T {
+  if (kept === columns) return matrix
+  for (let at = columns - kept, to = 0; to < result.length; at += columns, to += kept) {
+    result.set(matrix.subarray(at, at + kept), to)
+  }
+  return result
 }
 
 /** Of classes the mean over them is taken away, in place: softmax ignores it, and at the mode it is 0. */
