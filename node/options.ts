@@ -54,7 +54,7 @@ type LikelihoodChoice =
 
 /** One prior precision for each parameter is not for Kronecker factors; blocks are those of `blockdiag`. */
 type StructureChoice =
-  | { readonly structure?: 'kron' | 'full' | 'diag' | 'ekfac' | 'lowrank' | 'functional' | undefined,
+  | { readonly structure?: 'kron' | 'full' | 'diag' | 'ekfac' | 'lowrank' | 'functional' | 'samples' | undefined,
     readonly blocks?: undefined, readonly priorStructure?: 'scalar' | 'layerwise' | undefined }
   | { readonly structure: 'full' | 'diag', readonly priorStructure: 'diagonal', readonly blocks?: undefined }
   | { readonly structure: 'blockdiag', readonly blocks?: 'layer' | 'tensor' | undefined,

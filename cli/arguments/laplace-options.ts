@@ -25,6 +25,7 @@ export const LAPLACE_OPTIONS: OptionTable = {
   'independent-outputs': { type: 'boolean', help: 'of functional: each output has a process of its own' },
   nystroem: { type: 'boolean',
     help: 'of functional: all rows count, in the span of the Jacobians of n-subset examples' },
+  samples: { type: 'string', value: 'NUMBER', help: 'of samples: draws of the weights that are solved for; 64' },
   draws: { type: 'string', value: 'NUMBER', help: 'labels that mc_fisher draws for each row; 1 by default' },
   'kfac-approx': { type: 'string', value: 'NAME', help: words(KFAC_APPROXIMATIONS) },
   'prior-precision': { type: 'string', value: 'NUMBERS',
@@ -60,8 +61,8 @@ const camelCase = (flag: string): string => flag.replace(/-([a-z])/g, (_, letter
 /** The flags that are numbers, and those that may be several. */
 const LISTS: readonly string[] = ['prior-precision', 'prior-mean', 'sigma-noise', 'class-weight']
 
-const NUMBERS: readonly string[] = ['class-axis', 'draws', 'rank', 'n-subset', 'temperature', 'label-smoothing', 'seed',
-  'threads', 'batch-size', 'memory-limit']
+const NUMBERS: readonly string[] = ['class-axis', 'draws', 'rank', 'n-subset', 'samples', 'temperature',
+  'label-smoothing', 'seed', 'threads', 'batch-size', 'memory-limit']
 
 /**
  * The flags under their names in the Node interface; `laplace` checks words and ranges.

@@ -187,7 +187,7 @@ function jointCovariance(posterior: StructuredPosterior, jacobian: FactoredJacob
   const count = jacobian.examples * jacobian.seeds
   const root = posterior.whiten(denseJacobian(posterior.slots, jacobian), count)
   const variance = new Float64Array(count * count)
-  gemm(false, true, count, count, posterior.size, 1, root, root, 0, variance)
+  gemm(false, true, count, count, root.length / count, 1, root, root, 0, variance)
   return variance
 }
 

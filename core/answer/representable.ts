@@ -41,7 +41,7 @@ function checkCurvature(curvature: PosteriorCurvature, slots: readonly Parameter
       `precision. ${ADVICE}`, { layer })
   const layerAt = (index: number): string =>
     slots.find(({ offset, size }) => index < offset + size)?.name ?? 'the parameters'
-  const firstBad = (values: Float64Array): number => values.findIndex(value => !Number.isFinite(value))
+  const firstBad = (values: Float64Array | Float32Array): number => values.findIndex(value => !Number.isFinite(value))
   switch (curvature.structure) {
     case 'full':
       if (!allFinite(curvature.matrix)) throw refuse(layerAt(Math.floor(firstBad(curvature.matrix) / curvature.size)))
@@ -69,6 +69,9 @@ function checkCurvature(curvature: PosteriorCurvature, slots: readonly Parameter
       for (const { rows } of curvature.parts) {
         if (!allFinite(rows)) throw refuse(layerAt(firstBad(rows) % Math.max(1, curvature.size)))
       }
+      break
+    case 'samples':
+      if (!allFinite(curvature.rows)) throw refuse(layerAt(firstBad(curvature.rows) % Math.max(1, curvature.size)))
       break
     case 'lowrank':
       for (const { rows, weights, evidence, logDetRatio } of curvature.models) {

@@ -64,7 +64,7 @@ export interface LowRankModel {
 /**
  * The curvature at the network's weights: a sum over data, a sum in the eigenbases of another one, or some of its rows.
  */
-export type NetworkCurvature = Curvature | EkfacCurvature | FactoredCurvature | ProcessCurvature
+export type NetworkCurvature = Curvature | EkfacCurvature | FactoredCurvature | ProcessCurvature | SampledCurvature
 
 /**
  * Kronecker factors whose products of eigenvalues are replaced by what the data have in their eigenbases, the sum of
@@ -89,6 +89,24 @@ export interface FactoredCurvature {
   readonly rank: number
   /** V, rank x P. */
   readonly rows: Float64Array
+}
+
+/**
+ * What is known of H by draws of the weights from the posterior of one prior precision and noise, without H: the draws,
+ * and the eigenvalues of H in units of the prior as far as they tell.
+ */
+export interface SampledCurvature {
+  readonly structure: 'samples'
+  readonly size: number
+  readonly count: number
+  /** Draws of the weights around the mean over sqrt(count), count x P, in the network's precision. */
+  readonly rows: Float64Array | Float32Array
+  /** The prior precision that they are of: one number, one a tensor, or one a parameter. */
+  readonly precision: number | Float64Array
+  /** 1 / (sigma^2 T) that they are of. */
+  readonly factor: number
+  /** The eigenvalues of H factor / precision, each as often as it counts. */
+  readonly density: { readonly values: Float64Array, readonly multiplicities: Float64Array }
 }
 
 /**

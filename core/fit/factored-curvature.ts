@@ -11,9 +11,8 @@ import type { Curvature, EkfacCurvature, FactoredCurvature, KronBlock, ProcessCu
 import { addTransposedProduct, jacobianGram, jacobianTimes, joinVectors, splitVectors,
   zeroVectors } from '../curvature/jacobian-products.js'
 import { denseJacobian, joinJacobians, outputJacobian, selectExamples } from '../curvature/jacobian.js'
-import { lastLayerJacobian } from '../curvature/last-layer.js'
 import { OptionError, ResourceError } from '../errors/errors.js'
-import { gemm, type RealArray, symmetricEigen, zerosLike } from '../kernels/linear-algebra.js'
+import { gemm, symmetricEigen } from '../kernels/linear-algebra.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { hessianRoots } from '../linear-model/hessian-roots.js'
 import { type Eigenpairs, eigenpairsOfProducts, leadingEigenpairs,
@@ -30,6 +29,7 @@ import { sampledRows } from '../tensor/rows.js'
 import type { FitTask } from './fit-task.js'
 import { leavesOut, pairsOfMatrix, pairsOfProducts } from './hessian-eigenpairs.js'
 import type { TrainingRows } from './linear-fit-result.js'
+import { eachSeeded, outputRoots, plainOutputs, roots, type RowSeeds, type SomeRows } from './seeded-rows.js'
 
 /** Numbers of all rows of V that are written out, and the largest matrix that is decomposed. */
 const MOST_WRITTEN = 1 << 25
@@ -49,7 +49,8 @@ const SETTLED = 1e-9
  * @param sums of the same data: the Kronecker factors of `ekfac`, else the diagonal, whose trace a share is one of
  * @throws ResourceError OUT_OF_MEMORY, CancelledError
  */
-export async function factoredCurvature(task: FitTask, wanted: FactoredStructure, rows: TrainingRows, sums: Curvature,
+export async function factoredCurvature(task: FitTask, wanted: Exclude<FactoredStructure, { of: 'samples' }>,
+  rows: TrainingRows, sums: Curvature,
   work: WorkOptions): Promise<FactoredCurvature | EkfacCurvature | ProcessCurvature> {
   if (wanted.of === 'ekfac') return inEigenbases(task, sums.structure === 'kron' ? sums.blocks : [], rows, work)
   const trace = sums.structure === 'diag' ? sums.diagonal.reduce((sum, value) => sum + value, 0) : 0
@@ -98,39 +99,6 @@ function enough(values: Float64Array, sum: number): number {
     if (reached >= sum * (1 - 1e-12)) return k + 1
   }
   return values.length
-}
-
-/** What the rows of a Jacobian start from: K x N x C numbers at the outputs f, for K rows of an example. */
-interface RowSeeds {
-  readonly count: number
-  at(f: RealArray, examples: number): RealArray
-}
-
-/** A root of Lambda: H is the sum of all rows' outer products. */
-function roots({ evaluator: { network: { outputs } }, options }: FitTask): RowSeeds {
-  const likelihood = likelihoodModel(options.likelihood, options)
-  return { count: likelihood.seedCount(outputs), at: (f, examples) => likelihood.hessianSeeds(f, examples, outputs) }
-}
-
-/** The root of Lambda's diagonal: a row for each output, which knows nothing of the others. */
-function outputRoots({ evaluator: { network: { outputs } }, options }: FitTask): RowSeeds {
-  const likelihood = likelihoodModel(options.likelihood, options)
-  return { count: outputs,
-    at: (f, examples) => ofOutputs(f, outputs, likelihood.hessianDiagonal(f, examples, outputs).map(Math.sqrt)) }
-}
-
-/** The outputs themselves. */
-function plainOutputs({ evaluator: { network: { outputs } } }: FitTask): RowSeeds {
-  return { count: outputs, at: f => ofOutputs(f, outputs, new Float64Array(f.length).fill(1)) }
-}
-
-/** Seeds of one output each, times a factor, N x C. */
-function ofOutputs(f: RealArray, outputs: number, factors: Float64Array): RealArray {
-  const seeds = zerosLike(f, f.length * outputs)
-  factors.forEach((factor, i) => {
-    seeds[i % outputs * f.length + i] = factor
-  })
-  return seeds
 }
 
 /** Rows that belong to the outputs in turn, apart. */
@@ -183,9 +151,6 @@ function spanOf(rows: Float64Array, size: number): Float64Array {
   return orthonormalRows(values.length, vectors)
 }
 
-/** Some rows without labels. */
-type SomeRows = Omit<TrainingRows, 'labels'>
-
 /** Rows of V for rows of data: those of J times seeds, one seed of an example after another. */
 async function writtenRows(task: FitTask, { x, examples }: SomeRows, seeds: RowSeeds,
   work: WorkOptions): Promise<Float64Array> {
@@ -206,23 +171,6 @@ async function writtenRows(task: FitTask, { x, examples }: SomeRows, seeds: RowS
     V.set(denseJacobian(slots, jacobian), from * count * size)
   })
   return V
-}
-
-/** The Jacobian times seeds, batch by batch. */
-async function eachSeeded({ evaluator, options }: FitTask, { x, examples }: SomeRows, { count, at }: RowSeeds,
-  work: WorkOptions, visit: (jacobian: FactoredJacobian, from: number) => void): Promise<void> {
-  const { slots, network, subset } = evaluator
-  const size = batchWithin(evaluator, count, 'sums', options, examples)
-  await forEachBatch(examples, size, 'fit', work, async (from, to) => {
-    const batch = sliceExamples(x, network.inputs, from, to)
-    const seeds = (f: RealArray): RealArray => at(f, to - from)
-    if (subset === 'all') visit((await evaluator.seeded(batch, { count, from: seeds })).jacobian, from)
-    else {
-      const { f, features } = await evaluator.features(batch)
-      const own = lastLayerJacobian(slots, features, to - from)
-      visit({ ...own, seeds: count, factors: own.factors.map(factor => ({ ...factor, g: seeds(f) })) }, from)
-    }
-  })
 }
 
 /** The data once more, in the eigenbases of their Kronecker factors. */

@@ -4,6 +4,7 @@ import { parameterCount } from '../network/parameter-slot.js'
 import { multiplicationsPerExample } from '../programs/cost.js'
 import { canBeWritten } from './factored-curvature.js'
 import type { FitTask } from './fit-task.js'
+import { bytesOfDraws, USUAL_PRODUCTS } from './sampled-curvature.js'
 
 /** Bytes at the fit's widest and of the posterior at its own, and multiplications of the fit. */
 export interface FactoredNeed {
@@ -35,6 +36,11 @@ export function factoredNeed({ evaluator, options }: FitTask, examples: number):
     return { fit: COPIES * (rows + 8 * gram ** 2), held: COPIES * rows + 8 * gram ** 2,
       multiplications: kept * work + count * size * gram +
         (factored.nystroem ? examples * (work + seeds * count ** 2) : 0) }
+  }
+  if (factored.of === 'samples') {
+    const bytes = evaluator.precision === 'float32' ? 4 : 8
+    return { fit: bytesOfDraws(factored.samples, size, bytes), held: 2 * bytes * factored.samples * size,
+      multiplications: USUAL_PRODUCTS * factored.samples * examples * multiplicationsPerExample(evaluator, 1) }
   }
   const rank = Math.min(size, factored.rank < 1 ? USUAL_RANK : factored.rank)
   const count = examples * seeds

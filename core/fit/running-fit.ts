@@ -10,20 +10,24 @@ import { leftOutNote } from '../likelihood/position-labels.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { networkInputs } from '../network/input-rows.js'
 import type { FactoredStructure } from '../options/posterior-choice.js'
+import type { FitSums } from '../parallel/batch-sums.js'
 import type { Batch } from '../tensor/batch.js'
 import { exampleCount, type Examples, examplesBytes } from '../tensor/examples.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { accumulationFor } from './accumulation-for.js'
 import type { BeyondFeatures } from './beyond-features.js'
+import { curvatureProducts } from './curvature-products.js'
 import { factoredCurvature } from './factored-curvature.js'
 import { finishFit } from './finish-fit.js'
 import type { FitTask, LinearTask } from './fit-task.js'
 import { sumsHessian } from './hessian-eigenpairs.js'
 import { rowsOf } from './kept-rows.js'
 import { regressionNoise } from './last-layer-noise.js'
+import type { TrainingRows } from './linear-fit-result.js'
 import { alwaysTooLarge, fitLowRank, forecastLinearModel, tooLarge } from './low-rank-fit.js'
 import { fitWithNoiseCovariance } from './noise-covariance-fit.js'
 import { priorFromLinearModel } from './prior-from-linear-model.js'
+import { sampledFit, USUAL_PRODUCTS } from './sampled-curvature.js'
 import { type UntrainedError, untrainedError } from './untrained-error.js'
 
 /** A fit that has its programs. */
@@ -116,10 +120,33 @@ function factoredFit(task: FitTask, wanted: FactoredStructure, notes: string[]):
     finish: async (heldOut, work) => {
       const sums = await accumulation.sums()
       if (sums.examples === 0) throw new DataError('EMPTY_DATA', 'There are no examples to fit to.')
-      const curvature = await factoredCurvature(task, wanted, rowsOf(kept, task, task.options.likelihood),
-        sums.curvature, work)
+      const rows = rowsOf(kept, task, task.options.likelihood)
+      if (wanted.of === 'samples') return finishSamples(task, wanted.samples, rows, sums, notes, work)
+      const curvature = await factoredCurvature(task, wanted, rows, sums.curvature, work)
       return finishFit(task, { ...sums, curvature }, { notes, heldOut }, work)
     },
+  }
+}
+
+/** Draws of the weights, whose prior is found with them. */
+async function finishSamples(task: FitTask, samples: number, rows: TrainingRows, sums: FitSums,
+  notes: readonly string[], work: WorkOptions): Promise<PosteriorState> {
+  const { options, plan, evaluator } = task
+  const products = await curvatureProducts(task, rows, samples * USUAL_PRODUCTS, work)
+  try {
+    const { curvature, settings, notes: own } = await sampledFit(task, samples, products, {
+      likelihood: likelihoodModel(options.likelihood, options),
+      loss: sums.loss,
+      examples: sums.agreement?.examples ?? sums.examples,
+      outputs: evaluator.network.outputs,
+    }, work)
+    const state = await finishFit({ ...task, options: { ...options, settings }, plan: { ...plan, tune: 'none' } }, {
+      ...sums,
+      curvature,
+    }, { notes: [...notes, ...own] }, work)
+    return { ...state, options, tuned: plan.tune }
+  } finally {
+    await products.dispose()
   }
 }
 

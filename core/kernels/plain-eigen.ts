@@ -29,6 +29,35 @@ export function symmetricEigen(n: number, matrix: Float64Array): Eigen {
   const tau = reduce(n, a, d, e)
   const rows = new Float64Array(n * n)
   for (let i = 0; i < n; i++) rows[i * n + i] = 1
+  diagonalise(n, n, d, e, rows)
+  applyReflectors(n, a, tau, rows)
+  const order = Array.from(d.keys()).sort((i, j) => d[i] - d[j])
+  const vectors = new Float64Array(n * n)
+  order.forEach((from, to) => {
+    for (let i = 0; i < n; i++) vectors[i * n + to] = rows[from * n + i]
+  })
+  return { values: Float64Array.from(order, i => d[i]), vectors }
+}
+
+/**
+ * The eigenvalues of a tridiagonal matrix, in no order, and the first number of each one's eigenvector.
+ * @param d its diagonal, n numbers
+ * @param e the numbers beside it, n - 1 or more
+ * @throws NumericalError NO_CONVERGENCE
+ */
+export function firstComponents(d: Float64Array,
+  e: Float64Array): { readonly values: Float64Array, readonly components: Float64Array } {
+  const values = d.slice()
+  const beside = new Float64Array(d.length)
+  beside.set(e.subarray(0, Math.max(0, d.length - 1)))
+  const components = new Float64Array(d.length)
+  if (d.length > 0) components[0] = 1
+  diagonalise(d.length, 1, values, beside, components)
+  return { values, components }
+}
+
+/** QL steps until nothing is left beside the diagonal; the `width` numbers of n rows are turned with them. */
+function diagonalise(n: number, width: number, d: Float64Array, e: Float64Array, rows: Float64Array): void {
   let largest = 0
   for (let i = 0; i < n; i++) largest = Math.max(largest, Math.abs(d[i]), Math.abs(e[i]))
   for (let first = 0; first < n; first++) {
@@ -41,16 +70,9 @@ export function symmetricEigen(n: number, matrix: Float64Array): Eigen {
             `for eigenvalue ${first}. Look for NaN or infinity in the matrix.`, { size: n, eigenvalue: first,
           steps: MAX_STEPS })
       }
-      qlStep(first, last, n, d, e, rows)
+      qlStep(first, last, width, d, e, rows)
     }
   }
-  applyReflectors(n, a, tau, rows)
-  const order = Array.from(d.keys()).sort((i, j) => d[i] - d[j])
-  const vectors = new Float64Array(n * n)
-  order.forEach((from, to) => {
-    for (let i = 0; i < n; i++) vectors[i * n + to] = rows[from * n + i]
-  })
-  return { values: Float64Array.from(order, i => d[i]), vectors }
 }
 
 /**
@@ -111,7 +133,8 @@ function blockEnd(n: number, first: number, d: Float64Array, e: Float64Array, to
 }
 
 /** One QL step on the block first..last: chases the bulge of the shifted matrix from its end to its beginning. */
-function qlStep(first: number, last: number, n: number, d: Float64Array, e: Float64Array, rows: Float64Array): void {
+function qlStep(first: number, last: number, width: number, d: Float64Array, e: Float64Array,
+  rows: Float64Array): void {
   // Wilkinson's shift: the eigenvalue of the leading 2 x 2 block that is nearer to its first number.
   const ratio = (d[first + 1] - d[first]) / (2 * e[first])
   const root = Math.hypot(ratio, 1)
@@ -137,7 +160,7 @@ function qlStep(first: number, last: number, n: number, d: Float64Array, e: Floa
     shift = s * r
     d[i + 1] = g + shift
     g = c * r - b
-    rotateRows(n, c, s, rows, i * n)
+    rotateRows(width, c, s, rows, i * width)
   }
   d[first] -= shift
   e[first] = g

@@ -21,7 +21,7 @@ function checkClassLikelihood(likelihood: Likelihood): void {
 export function classWeightOf({ classWeight, likelihood, structure, rank }: PlainOptions): ClassWeight | undefined {
   if (classWeight === undefined) return undefined
   checkClassLikelihood(likelihood)
-  if (structure === 'ekfac' || structure === 'functional' || rank !== undefined) {
+  if (structure === 'ekfac' || structure === 'functional' || structure === 'samples' || rank !== undefined) {
     throw new OptionError('BAD_COMBINATION',
       `Structure '${structure ?? 'lowrank'}' keeps its rows, which count whole times; with weights of classes `
         + "(classWeight) use structure 'kron', 'full' or 'diag'.", { option: 'classWeight',

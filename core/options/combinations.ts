@@ -1,11 +1,12 @@
 /** @file What goes together: the one place that says it; docs/combinations.md shows it. */
 import { OptionError } from '../errors/errors.js'
 import { hasLogits } from './likelihood-kinds.js'
-import type { CurvatureKind, Likelihood, Structure, SubsetChoice, TuneMethod } from './words.js'
+import { type CurvatureKind, type Likelihood, type Structure, type SubsetChoice, SUM_STRUCTURES,
+  type TuneMethod } from './words.js'
 
 /** Structures that have a way of summing each curvature. */
 const CURVATURE_STRUCTURES: Readonly<Record<CurvatureKind, readonly Structure[]>> = {
-  ggn: ['kron', 'full', 'diag', 'blockdiag', 'ekfac', 'lowrank', 'functional'],
+  ggn: ['kron', 'full', 'diag', 'blockdiag', 'ekfac', 'lowrank', 'functional', 'samples'],
   empirical_fisher: ['kron', 'full', 'diag', 'blockdiag'],
   mc_fisher: ['kron', 'full', 'diag', 'blockdiag'],
   hessian: ['full', 'blockdiag', 'lowrank'],
@@ -51,7 +52,7 @@ export function checkCustom(likelihood: Likelihood,
     new OptionError('BAD_COMBINATION',
       `${what} is not there for a likelihood of your own, which is known at the network's outputs for the rows of the `
         + `fit alone: ${instead}.`, { option })
-  if (structure === 'ekfac' || structure === 'functional' || structure === 'lowrank') {
+  if (structure !== undefined && !SUM_STRUCTURES.some(sum => sum === structure)) {
     throw refuse('structure', `Structure '${structure}'`, "use 'kron', 'full', 'diag' or 'blockdiag'")
   }
   if (curvature === 'mc_fisher') throw refuse('curvature', "Curvature 'mc_fisher'", "use 'ggn' or 'empirical_fisher'")

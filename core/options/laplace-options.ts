@@ -36,6 +36,8 @@ export interface LaplaceOptions {
    * Directions outside of the span have no variance.
    */
   readonly nystroem?: boolean | undefined
+  /** Of structure `samples`: draws of the weights that are solved for; 64 by default. */
+  readonly samples?: number | undefined
   readonly curvature?: CurvatureKind | undefined
   /** Of curvature `mc_fisher`: labels that are drawn for each row; 1 by default. */
   readonly draws?: number | undefined
@@ -117,6 +119,7 @@ export const LAPLACE_OPTIONS: readonly (keyof LaplaceOptions)[] = [
   'nSubset',
   'independentOutputs',
   'nystroem',
+  'samples',
   'curvature',
   'draws',
   'kfacApprox',

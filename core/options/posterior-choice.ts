@@ -14,6 +14,10 @@ export type FactoredStructure =
     readonly nystroem: boolean }
   | { readonly of: 'lowrank', readonly rank: number }
   | { readonly of: 'ekfac' }
+  | { readonly of: 'samples', readonly samples: number }
+
+/** Draws that structure `samples` solves for: variances within 18 %. */
+const USUAL_SAMPLES = 64
 
 /** Which posterior is meant. */
 export interface PosteriorChoice {
@@ -37,7 +41,7 @@ export function posteriorChoice(options: PlainOptions, linear: boolean,
   factored: FactoredStructure | undefined): PosteriorChoice {
   const subset = word('subset', options.subset, SUBSET_CHOICES)
   const structure = options.structure === undefined ? undefined : oneOf('structure', options.structure, STRUCTURES)
-  if (factored !== undefined || structure === 'functional' || structure === 'ekfac') {
+  if (factored !== undefined || structure === 'functional' || structure === 'ekfac' || structure === 'samples') {
     const name = subset === 'auto' ? structure === 'ekfac' ? 'last_layer' : 'all' : subset
     return { subset: name === 'subnetwork' ? 'all' : name, subsetName: name,
       structure: structure === 'ekfac' ? 'kron' : 'diag', linearModel: 'none' }
@@ -62,7 +66,9 @@ export function posteriorChoice(options: PlainOptions, linear: boolean,
 }
 
 /** @throws OptionError BAD_OPTION, BAD_COMBINATION for what says more of a structure than it has */
-export function factoredStructure({ structure, rank, nSubset, blocks, independentOutputs, nystroem }: PlainOptions):
+export function factoredStructure(
+  { structure, rank, nSubset, blocks, independentOutputs, nystroem, samples }: PlainOptions,
+):
   | FactoredStructure
   | undefined {
   for (const [option, value] of Object.entries({ independentOutputs, nystroem })) {
@@ -90,6 +96,12 @@ export function factoredStructure({ structure, rank, nSubset, blocks, independen
       option: 'rank',
     })
   }
+  if (samples !== undefined && structure !== 'samples') {
+    throw new OptionError('BAD_COMBINATION',
+      "Option samples is the number of draws that structure 'samples' solves for; others have none. Draws of a "
+        + 'prediction are its own option.', { option: 'samples' })
+  }
+  if (structure === 'samples') return { of: 'samples', samples: whole('samples', samples, 1) ?? USUAL_SAMPLES }
   if (structure === 'ekfac') return { of: 'ekfac' }
   if (structure === 'functional') {
     return { of: 'functional', nSubset: whole('nSubset', nSubset, 1), independentOutputs: independentOutputs === true,

@@ -23,6 +23,13 @@ const REFUSED: readonly {
   readonly message: (request: TuningRequest) => string
 }[] = [
   {
+    applies: ({ tune, structure, hasValidation }) =>
+      structure === 'samples' && (hasValidation || tune !== undefined && tune !== 'marglik' && tune !== 'none'),
+    message: () =>
+      "The draws of structure 'samples' are those of one prior precision, which is given (tune 'none') or found by the "
+      + "training rows (tune 'marglik'); other ways of tuning, and held-out rows, are of other structures.",
+  },
+  {
     applies: ({ priorStructure, structure }) =>
       priorStructure === 'diagonal' && (structure === 'kron' || structure === 'ekfac'),
     message: ({ structure }) =>
@@ -31,7 +38,7 @@ const REFUSED: readonly {
   },
   {
     applies: ({ priorStructure, structure }) =>
-      priorStructure !== 'scalar' && (structure === 'functional' || structure === 'lowrank'),
+      priorStructure !== 'scalar' && (structure === 'functional' || structure === 'lowrank' || structure === 'samples'),
     message: ({ structure }) =>
       `Tuning finds one prior precision of structure '${structure}'; give several, or tune them with structure `
       + "'kron', 'full' or 'diag'.",

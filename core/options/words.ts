@@ -32,9 +32,9 @@ export const SUM_STRUCTURES = ['kron', 'full', 'diag', 'blockdiag'] as const
 export const BLOCKS = ['layer', 'tensor'] as const
 /**
  * What is kept of H: a sum over the data, the leading eigenvectors (at the mode of the linear model, or with a rank at
- * the network's weights), or the rows of a part of the data.
+ * the network's weights), the rows of a part of the data, or draws of the weights from the posterior.
  */
-export const STRUCTURES = [...SUM_STRUCTURES, 'ekfac', 'lowrank', 'functional'] as const
+export const STRUCTURES = [...SUM_STRUCTURES, 'ekfac', 'lowrank', 'functional', 'samples'] as const
 /**
  * Which curvature stands for the Hessian: the generalised Gauss-Newton matrix, outer products of the gradients at the
  * labels or at labels drawn from the model, or the Hessian itself.

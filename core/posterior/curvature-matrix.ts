@@ -74,6 +74,10 @@ export function curvatureMatrix(curvature: PosteriorCurvature, slots: readonly P
       return rowsMatrix(size, curvature.rows.slice(), 0)
     case 'process':
       return rowsMatrix(size, spanRows(curvature), 0)
+    case 'samples':
+      throw new OptionError('BAD_COMBINATION',
+        "Structure 'samples' keeps draws of the weights, and no curvature. Ask for variances or draws, or fit "
+          + "structure 'lowrank' with a rank, 'full', 'kron' or 'diag'.", { option: 'structure', value: 'samples' })
     case 'lowrank':
       return lowRankMatrix(curvature, 0)
   }
@@ -111,6 +115,7 @@ export function precisionOf(posterior: StructuredPosterior): CurvatureMatrix {
       return fullMatrix(size, posterior.precisionMatrix())
     }
     case 'process':
+    case 'samples':
       return fullMatrix(size, posterior.precisionMatrix())
     case 'lowrank':
       return lowRankMatrix(curvature, 1)

@@ -26,7 +26,7 @@ export type PosteriorParts =
 export type ProcessParts =
   | FactoredParts
   /** P^-1 = B'B, by the `count` rows of B. */
-  | { readonly kind: 'span', readonly vectors: ParameterVectors }
+  | { readonly kind: 'span', readonly vectors: ParameterVectors<RealArray> }
   /** Independent outputs with parts of their own. */
   | { readonly kind: 'outputs', readonly parts: readonly ProcessParts[] }
 
@@ -114,7 +114,8 @@ function factoredVariance({ deviations, rank, rows, part }: FactoredParts, slots
 }
 
 /** |J B'|^2. */
-function spanVariance(vectors: ParameterVectors, jacobian: FactoredJacobian, kind: VarianceKind): Float64Array {
+function spanVariance(vectors: ParameterVectors<RealArray>, jacobian: FactoredJacobian,
+  kind: VarianceKind): Float64Array {
   const { seeds: outputs, examples } = jacobian
   const size = vectors.count
   const images = jacobianTimes(jacobian, vectors)

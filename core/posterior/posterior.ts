@@ -51,7 +51,7 @@ export interface StructuredPosterior {
   jitter?(): number
   /** P^-1 applied to `count` vectors, the rows of a count x P matrix. */
   covarianceTimes(vectors: Float64Array, count: number): Float64Array
-  /** R with R R' = V P^-1 V' for the rows V (count x P): J's rows give the joint covariance of the outputs. */
+  /** R, count rows, with R R' = V P^-1 V' for the rows V (count x P): J's rows give the outputs' joint covariance. */
   whiten(vectors: Float64Array, count: number): Float64Array
   /** Draws of theta: count x P. */
   sample(count: number, random: RandomGenerator): Float64Array
@@ -92,6 +92,8 @@ export interface Spectrum {
   /** One list for each tensor, or a single one for a full H. */
   readonly values: readonly Float64Array[]
   readonly byTensor: boolean
+  /** How often each value of a single list counts, where that is estimated; all others are 0. */
+  readonly multiplicities?: Float64Array | undefined
 }
 
 /**

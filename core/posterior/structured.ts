@@ -11,6 +11,7 @@ import { kronPosterior } from './kron.js'
 import { lowRankPosterior } from './low-rank.js'
 import type { StructuredPosterior } from './posterior.js'
 import { processPosterior } from './process.js'
+import { samplesPosterior } from './samples.js'
 
 /**
  * The posterior around `mean` (theta of the subset, in the slots' order).
@@ -34,6 +35,8 @@ export function structuredPosterior(curvature: PosteriorCurvature, slots: readon
       return factoredPosterior(curvature, slots, mean, all)
     case 'process':
       return processPosterior(curvature, slots, mean, all)
+    case 'samples':
+      return samplesPosterior(curvature, slots, mean, all)
     case 'lowrank':
       return lowRankPosterior(curvature, slots, mean, all)
   }

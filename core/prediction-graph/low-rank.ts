@@ -3,8 +3,10 @@
  * J P^-1 J' = (J J' - (J U')(J U')') / delta, from the factors of the Jacobian, of which only what a parameter used in
  * several places needs is written out.
  */
-import { splitVectors } from '../curvature/jacobian-products.js'
+import { type ParameterVectors, splitVectors } from '../curvature/jacobian-products.js'
+import { asFloat64 } from '../curvature/real.js'
 import { scaledFactors } from '../curvature/scaled-jacobian.js'
+import type { RealArray } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { LowRankPart } from '../posterior/low-rank-outputs.js'
 import type { FactoredParts } from '../posterior/posterior-parts.js'
@@ -47,9 +49,10 @@ export function lowRankValues(precisions: GraphPrecisions, parts: readonly LowRa
 }
 
 /** |J B'|^2 for the rows B. */
-export function spanVariance(precisions: GraphPrecisions, vectors: LowRankPart['vectors'],
+export function spanVariance(precisions: GraphPrecisions, { count, bySlot }: ParameterVectors<RealArray>,
   jacobian: GraphJacobian): OutputVariance {
   const { double: f } = precisions
+  const vectors = { count, bySlot: bySlot.map(asFloat64) }
   const images = jacobian.factors.flatMap(factor => imagesOf(precisions, factor, vectors, jacobian.outputs))
     .reduce((a, b) => f.add(a, b))
   return ofRows(f, images, undefined)

@@ -1,15 +1,15 @@
 /** @file A curvature as a tree of the container, and back. */
 import { type Curvature, type DenseBlock, isSum, type KronBlock, type LowRankModel, type PosteriorCurvature,
-  type ProcessPart } from '../curvature/curvature.js'
+  type ProcessPart, type SampledCurvature } from '../curvature/curvature.js'
 import type { WeightPrior } from '../curvature/scaled-jacobian.js'
 import { UntrustedInputError } from '../errors/errors.js'
 import { SUM_STRUCTURES } from '../options/words.js'
 import { joined } from '../tensor/joined.js'
 import type { Tree } from './container.js'
 import { amountField, arrayField, countField, countsField, exact, type Fields, fieldsOf, listField, numberField,
-  positiveField, textField, wordField } from './fields.js'
+  positiveField, realsField, textField, wordField } from './fields.js'
 
-const KINDS = [...SUM_STRUCTURES, 'ekfac', 'lowrank', 'factored', 'process'] as const
+const KINDS = [...SUM_STRUCTURES, 'ekfac', 'lowrank', 'factored', 'process', 'samples'] as const
 
 /** The tree of a curvature. */
 export function curvatureToTree(curvature: PosteriorCurvature): Tree {
@@ -31,6 +31,11 @@ export function curvatureToTree(curvature: PosteriorCurvature): Tree {
     case 'process':
       return { structure: 'process', size: curvature.size,
         parts: curvature.parts.map(({ rank, rows, values }) => ({ rank, rows, values: values ?? null })) }
+    case 'samples': {
+      const { precision } = curvature
+      return { ...curvature, precision: typeof precision === 'number' ? Float64Array.of(precision) : precision,
+        density: { ...curvature.density } }
+    }
     case 'lowrank':
       return { structure: 'lowrank', size: curvature.size, models: curvature.models.map(model => ({ ...model })),
         ...(curvature.prior === undefined ? {} : { prior: { ...curvature.prior } }) }
@@ -70,11 +75,26 @@ export function curvatureFromTree(tree: Tree | undefined, empty = false): Poster
       if (parts.length > 0) return exact(fields, 'curvature', { structure, size, parts })
       throw new UntrustedInputError("The file is damaged: 'parts' is empty.", { format: 'container', path: 'parts' })
     }
+    case 'samples':
+      return sampledFrom(fields, size)
     case 'lowrank':
       return exact(fields, 'curvature', { structure, size,
         models: listField(fields, 'models').map(model => modelFrom(fieldsOf(model, 'models'), size)),
         ...(fields['prior'] === undefined ? {} : { prior: priorFrom(fieldsOf(fields['prior'], 'prior'), size) }) })
   }
+}
+
+function sampledFrom(fields: Fields, size: number): SampledCurvature {
+  const count = countField(fields, 'count')
+  const precision = arrayField(fields, 'precision')
+  const own = fieldsOf(fields['density'], 'density')
+  const values = arrayField(own, 'values')
+  const density = exact(own, 'density', { values, multiplicities: arrayField(own, 'multiplicities', values.length) })
+  const bad = [...precision, count].some(value => !(value > 0))
+    || [density.values, density.multiplicities].some(each => each.some(value => value < 0))
+  if (bad) throw damaged('samples', 'has a number that is negative, or 0')
+  return exact(fields, 'curvature', { structure: 'samples', size, count, rows: realsField(fields, 'rows', count * size),
+    precision: precision.length === 1 ? precision[0] : precision, factor: positiveField(fields, 'factor'), density })
 }
 
 function denseBlockFrom(fields: Fields): DenseBlock {

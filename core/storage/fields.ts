@@ -97,6 +97,15 @@ export function arrayField(fields: Fields, key: string, length?: number): Float6
   return value
 }
 
+/** The field as an array of numbers of either precision, of a length. */
+export function realsField(fields: Fields, key: string, length: number): Float64Array | Float32Array {
+  const value = fields[key]
+  if (!(value instanceof Float32Array)) return arrayField(fields, key, length)
+  if (value.length !== length) throw wrong(key, `an array of ${length} numbers (it has ${value.length})`)
+  if (!allFinite(value)) throw wrong(key, 'an array of finite numbers')
+  return value
+}
+
 /** The field as a list of texts. */
 export function textsField(fields: Fields, key: string): string[] {
   return listField(fields, key).map(item => {

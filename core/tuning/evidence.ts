@@ -111,7 +111,24 @@ function logDeterminant(posterior: StructuredPosterior, groups: readonly PriorGr
           delta[group]), scale, curvature) }
     }))
   }
-  return spectralLogDeterminant(posterior.spectrum().values, groups, delta, scale, curvature)
+  const { values, multiplicities } = posterior.spectrum()
+  return multiplicities === undefined
+    ? spectralLogDeterminant(values, groups, delta, scale, curvature)
+    : weightedLogDeterminant(values[0], multiplicities, posterior.size, delta[0], scale)
+}
+
+/** From eigenvalues that each count so many times, of one prior precision; the others of P are 0. */
+function weightedLogDeterminant(values: Float64Array, multiplicities: Float64Array, size: number, delta: number,
+  scale: number): LogDeterminant {
+  let [value, data, both] = [size * Math.log(delta), 0, 0]
+  for (let i = 0; i < values.length; i++) {
+    const share = scale * values[i] / (scale * values[i] + delta)
+    value += multiplicities[i] * Math.log1p(scale * values[i] / delta)
+    data += multiplicities[i] * share
+    both += multiplicities[i] * share * (1 - share)
+  }
+  return { value, slopes: Float64Array.of(size - data), noiseSlope: -2 * data, curvature: Float64Array.of(both),
+    noiseCurvature: 4 * both, mixed: Float64Array.of(2 * both) }
 }
 
 /**

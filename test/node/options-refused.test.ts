@@ -144,7 +144,7 @@ const TAKEN: Record<string, readonly string[]> = {
 /** What an option needs beside it to be looked at. */
 const BESIDE: Record<string, object> = { draws: { curvature: 'mc_fisher' }, rank: { structure: 'lowrank' }, nSubset: {
   structure: 'functional',
-}, blocks: { structure: 'blockdiag' }, subnetwork: { subset: 'subnetwork' } }
+}, samples: { structure: 'samples' }, blocks: { structure: 'blockdiag' }, subnetwork: { subset: 'subnetwork' } }
 
 /** The names of a call's options, as its own error lists them. */
 async function namesOf(call: Call, given: object): Promise<string[]> {

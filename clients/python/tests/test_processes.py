@@ -51,3 +51,19 @@ def test_nystroem_is_full_where_the_landmarks_span_the_weights() -> None:
     assert np.trace(few.posterior_covariance) < np.trace(full.posterior_covariance)
     with pytest.raises(OptionError, match="nystroem"):
         posterior(nystroem=True).fit(X, Y)
+
+
+def test_samples_estimate_what_full_has(tmp_path: Path) -> None:
+    full = posterior(subset_of_weights="all", hessian_structure="full").fit(X, Y)
+    with pytest.warns(UserWarning, match=r"relative standard error of 7\.1 %"):
+        la = posterior(subset_of_weights="all", hessian_structure="samples", samples=400, seed=1).fit(X, Y)
+    ratio = np.trace(la.posterior_covariance) / np.trace(full.posterior_covariance)
+    assert ratio == pytest.approx(1, abs=0.1)
+    la.save(tmp_path / "samples.posterior")
+    np.testing.assert_array_equal(
+        load(tmp_path / "samples.posterior").functional_variance(NEW), la.functional_variance(NEW)
+    )
+    with pytest.raises(OptionError, match="samples"):
+        la.log_marginal_likelihood(prior_precision=2.0)
+    with pytest.raises(OptionError, match="samples"):
+        posterior(samples=5).fit(X, Y)

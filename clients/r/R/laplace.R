@@ -80,6 +80,7 @@
 #'   \item{independent_outputs}{of `structure = "functional"`: `TRUE` gives each output a process of its own}
 #'   \item{nystroem}{of `structure = "functional"`: `TRUE` takes the rows of H of all examples, in the span of the
 #'     Jacobians of `n_subset` of them; directions outside of it have no variance}
+#'   \item{samples}{of `structure = "samples"`: draws of the weights that are solved for; 64 by default}
 #'   \item{draws}{labels that `curvature = "mc_fisher"` draws for each row, by `seed`; 1 by default}
 #'   \item{mask}{of networks with several positions: which labels count, `TRUE` or `FALSE` in the shape of `y`; the
 #'     same as labels of -100}
@@ -104,8 +105,8 @@
 #'   (from 1), or `list(count = 100, by = "magnitude")` (`"random"` with a `seed`, or a score for each parameter).
 #' @param structure of the posterior precision: `"auto"`, `"lowrank"` (the linear model over all weights), `"kron"`
 #'   (Kronecker factors), `"ekfac"` (their eigenbases, with eigenvalues of their own), `"full"`, `"blockdiag"` (all
-#'   covariances within each layer), `"diag"` or `"functional"` (rows of a part of the data); an error names the words
-#'   that this version knows.
+#'   covariances within each layer), `"diag"`, `"functional"` (rows of a part of the data) or `"samples"` (draws of the
+#'   weights, of networks whose covariance can never be stored); an error names the words that this version knows.
 #' @param ... further options; see below.
 #' @param validation rows that the network has not seen: `list(x = , y = )`, a data frame for formulas, or a share of
 #'   the given rows between 0 and 1, held out of the posterior's fit: for rows that the network has not seen.

@@ -5,7 +5,7 @@
 FIT_OPTIONS <- c(
   subset = "subset", structure = "structure", curvature = "curvature", draws = "draws", rank = "rank",
   blocks = "blocks",
-  n_subset = "nSubset", independent_outputs = "independentOutputs", nystroem = "nystroem",
+  n_subset = "nSubset", independent_outputs = "independentOutputs", nystroem = "nystroem", samples = "samples",
   kfac_approx = "kfacApprox",
   prior_precision = "priorPrecision", prior_mean = "priorMean", sigma_noise = "sigmaNoise", temperature = "temperature",
   label_smoothing = "labelSmoothing", class_weight = "classWeight",

@@ -72,6 +72,7 @@ class LaplaceOptions(TypedDict, total=False):
     n_subset: int | None
     independent_outputs: bool | None
     nystroem: bool | None
+    samples: int | None
     subnetwork_indices: Sequence[int] | Sequence[str] | Mapping[str, Any] | Array | None
     kfac_approx: str
     engine: str
@@ -113,8 +114,9 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
         subset_of_weights: 'last_layer', 'all', 'subnetwork' (then `subnetwork_indices` says which), or 'auto': the fit
             chooses subset and structure, and tunes prior and noise, where they are not given; `choice` says what and
             why.
-        hessian_structure: 'kron', 'full', 'diag', 'blockdiag' (see `blocks`), 'ekfac', 'lowrank' (see `rank`) or
-            'functional' (also 'gp'). None: 'kron' ('full' of a subnetwork), or what the fit chooses.
+        hessian_structure: 'kron', 'full', 'diag', 'blockdiag' (see `blocks`), 'ekfac', 'lowrank' (see `rank`),
+            'functional' (also 'gp') or 'samples' (see `samples`). None: 'kron' ('full' of a subnetwork), or what the
+            fit chooses.
         prior_precision: a number, one for each tensor, or one for each parameter. None: 1, or what the fit finds.
         prior_mean: a number, or one for each parameter. None: 0.
         sigma_noise: standard deviation of the observations (regression): a number, or one for each output; a matrix
@@ -133,6 +135,8 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
         independent_outputs: of 'functional' (also 'gp'): each output has a process of its own.
         nystroem: of 'functional' (also 'gp'): the rows of H are those of all examples, in the span of the Jacobians of
             `n_subset` of them (Deng, Zhou and Zhu 2022); directions outside of it have no variance.
+        samples: of 'samples': draws of the weights that are solved for by conjugate gradients, without a matrix of
+            theirs; variances have a relative standard error of sqrt(2 / samples). None: 64.
         draws: labels that 'mc_fisher' draws for each row, by `seed`. None: 1.
         subnetwork_indices: flat indices of parameters; names and globs of tensors, or names of modules; or `count` of
             them: {'count': 100, 'by': 'magnitude'}, 'random' (with 'seed'), or a score for each parameter such as the
@@ -294,6 +298,7 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
         n_subset: int | None = None,
         independent_outputs: bool | None = None,
         nystroem: bool | None = None,
+        samples: int | None = None,
         subnetwork_indices: Sequence[int] | Sequence[str] | Mapping[str, Any] | Array | None = None,
         kfac_approx: str = "expand",
         engine: str = "auto",
@@ -345,6 +350,7 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
             nSubset=n_subset,
             independentOutputs=independent_outputs,
             nystroem=nystroem,
+            samples=samples,
             sigmaNoise="full" if tunes_noise else None,
             labelSmoothing=label_smoothing,
             classWeight=as_class_weight(class_weight),

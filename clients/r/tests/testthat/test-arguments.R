@@ -157,7 +157,8 @@ KINDS <- list(
   tidy.laplace = c(conf.int = "flag", by = "whole"),
   laplace.nnet = c(
     timeout = "seconds", na.action = "whole", structure = "flag", subset = "text", threads = "whole",
-    batch_size = "whole", memory_limit = "whole", seed = "whole", rank = "whole", n_subset = "whole", draws = "whole",
+    batch_size = "whole", memory_limit = "whole", seed = "whole", rank = "whole", n_subset = "whole", samples = "whole",
+    draws = "whole",
     activation = "flag", model_name = "flag", input_size = "whole", dimensions = "whole", input = "flag",
     output = "flag", last_layer_name = "flag", curvature = "flag", tune = "flag", calibrate = "flag",
     engine = "flag", precision = "flag", blocks = "flag", kfac_approx = "flag", temperature = "flag",

@@ -21,6 +21,9 @@ test_that("a process has independent outputs, and a kernel by Nystroem", {
   expect_equal(unname(as.matrix(se(independent))), wanted, tolerance = 1e-8)
   expect_equal(se(fit(structure = "gp", nystroem = TRUE, n_subset = 12)), se(fit(structure = "full")), tolerance = 1e-8)
   expect_error(fit(structure = "kron", nystroem = TRUE), "nystroem", class = "laplace_error_option")
+  own <- fit(structure = "samples", samples = 400, seed = 1)
+  expect_equal(mean(se(own) / se(fit(structure = "full"))), 1, tolerance = 0.1)
+  expect_error(fit(structure = "kron", samples = 5), "samples", class = "laplace_error_option")
 })
 
 test_that("a covariance of noises is tuned", {

@@ -115,7 +115,7 @@ def fit(
     common = (shipped(la, threads, fitted=False), columns, rows, engine.repeats, engine.part)
     needs_rows = tune is not None and as_tune_method(tune) in _READ_TRAINING_DATA
     sample = SampleJob(*common, max(1, sample_bytes // row_bytes), seed)
-    if la.subset_of_weights == AUTO or la.hessian_structure in ("lowrank", "gp", "functional", "ekfac"):
+    if la.subset_of_weights == AUTO or la.hessian_structure in ("lowrank", "gp", "functional", "ekfac", "samples"):
         _fit_to_rows(la, _drawn(engine, sample, progress), sample_bytes, tune, tune_sigma_noise, validation)
         return la
     job = SumJob(*common, None if checkpoint is None else os.fspath(checkpoint), deterministic)
