@@ -1,6 +1,7 @@
 /**
- * @file Tensors that an exporter has worked out from parameters: one that is a parameter again, and one whose rows are
- * those of a table, some of them several times (relative positions, token types).
+ * @file Tensors that an exporter has worked out from parameters: one that is a parameter again, or a function of its
+ * numbers (the squares of a factorisation machine), and one whose rows are those of a table, some of them several times
+ * (relative positions, token types).
  */
 import { GraphBuilder } from '../../core/graph/builder.js'
 import type { Graph, Node } from '../../core/graph/graph.js'
@@ -9,48 +10,57 @@ import { type Tensor, tensor } from '../../core/tensor/tensor.js'
 import { isUniform } from './exported-constants.js'
 import { type Origins, OWN_NAME } from './tensor-origins.js'
 
+/** A node of one value, and perhaps integers as its second input. */
+interface Step {
+  readonly op: string
+  readonly integers?: readonly number[]
+  readonly attributes?: Node['attributes']
+}
+
+/** How a tensor is made of another of the file, or of a table of its own. */
+interface Recipe {
+  readonly from: string | Tensor
+  readonly steps: readonly Step[]
+}
+
 /** The graph with such tensors as what they were made from, so that each number that was learnt is there once. */
 export function unfoldTensors(graph: Graph, origins: Origins): Graph {
   const builder = GraphBuilder.from(graph, 'float32')
   const before: Node[] = []
   const renamed = new Map<string, string>()
   for (const [name, value] of graph.initializers) {
-    if (!isFloat(value.dtype) || value.data.length < 2) continue
-    const origin = origins.get(name)
-    const sources = sourcesOf(name, graph, origins)
-    const same = sources.find(source => sameElements(graph.initializers.get(source), value))
-    const turned = same === undefined ? turnedFrom(sources, graph, value) : undefined
-    const table = same === undefined && turned === undefined && origin?.computed === true && origin.from.length > 0
-      ? tableOf(value)
-      : undefined
-    if (same === undefined && turned === undefined && table === undefined) continue
-    const all = builder.fresh(name)
-    renamed.set(name, all)
-    const step = (op: string, inputs: readonly string[], output: string,
-      attributes: Node['attributes'] = {}): string => {
-      before.push({ op, inputs, outputs: [output], attributes })
+    const recipe = isFloat(value.dtype) && value.data.length > 1 ? recipeOf(name, value, graph, origins) : undefined
+    if (recipe === undefined) continue
+    const { from, steps } = recipe
+    if (typeof from === 'string') builder.initializers.delete(name)
+    else builder.initializers.set(name, from)
+    const made = steps.reduce((last, { op, integers, attributes = {} }) => {
+      const output = builder.fresh(name)
+      const more = op === 'Mul' ? [last] : integers === undefined ? [] : [builder.integers(integers)]
+      before.push({ op, inputs: [last, ...more], outputs: [output], attributes })
       return output
-    }
-    if (same !== undefined) {
-      builder.initializers.delete(name)
-      step('Reshape', [same, builder.integers(value.shape)], all)
-    } else if (turned !== undefined) {
-      builder.initializers.delete(name)
-      step('Transpose', [turned], all, { perm: [1, 0] })
-    } else if (table !== undefined) {
-      const { rows, places, axis } = table
-      const others = value.shape.filter((_, i) => i !== axis)
-      builder.initializers.set(name, rows)
-      const picked = step('Gather', [name, builder.integers(places)], builder.fresh(name))
-      const moved = step('Reshape', [picked, builder.integers([...others, value.shape[axis]])], builder.fresh(name))
-      const perm = value.shape.map((_, i) => (i === axis ? others.length : i < axis ? i : i - 1))
-      step('Transpose', [moved], all, { perm })
-    }
+    }, typeof from === 'string' ? from : name)
+    renamed.set(name, made)
   }
   if (renamed.size === 0) return graph
   const nodes = graph.nodes.map(node => ({ ...node, inputs: node.inputs.map(name => renamed.get(name) ?? name) }))
   builder.nodes.splice(0, builder.nodes.length, ...before, ...nodes)
   return builder.build(graph.outputs.map(name => renamed.get(name) ?? name))
+}
+
+/** What a tensor was made from, where that can be seen. */
+function recipeOf(name: string, value: Tensor, graph: Graph, origins: Origins): Recipe | undefined {
+  const origin = origins.get(name)
+  const sources = sourcesOf(name, graph, origins)
+  const shaped = { op: 'Reshape', integers: value.shape }
+  const same = sources.find(source => sameElements(graph.initializers.get(source), value))
+  if (same !== undefined) return { from: same, steps: [shaped] }
+  const turned = turnedFrom(sources, graph, value)
+  if (turned !== undefined) return { from: turned, steps: [{ op: 'Transpose', attributes: { perm: [1, 0] } }] }
+  if (origin === undefined) return undefined
+  const made = origin.mixed === true ? functionOf(sources, graph, value) : undefined
+  if (made !== undefined) return { from: made.source, steps: [{ op: made.op }, shaped] }
+  return origin.computed && origin.from.length > 0 ? tableOf(value) : undefined
 }
 
 /** Names that torch's older exporter gives to what it has worked out. */
@@ -76,12 +86,40 @@ function turnedFrom(sources: readonly string[], { initializers }: Graph, { shape
   })
 }
 
+/** Functions that networks have of what they have learnt, besides the learnt tensor itself. */
+const FUNCTIONS: ReadonlyMap<string, (x: number) => number> = new Map([
+  ['Mul', x => x * x],
+  ['Exp', Math.exp],
+  ['Abs', Math.abs],
+  ['Neg', x => -x],
+  ['Reciprocal', x => 1 / x],
+  ['Sqrt', Math.sqrt],
+  ['Sigmoid', x => 1 / (1 + Math.exp(-x))],
+  ['Tanh', Math.tanh],
+  ['Softplus', x => Math.log1p(Math.exp(x))],
+  ['Relu', x => Math.max(x, 0)],
+])
+
+/** The parameter of whose every number the value is the same function, to the digits of single precision. */
+function functionOf(sources: readonly string[], { initializers }: Graph, { data }: Tensor):
+  | { op: string, source: string }
+  | undefined {
+  const found = sources.flatMap(source => {
+    const from = initializers.get(source)?.data
+    if (from?.length !== data.length) return []
+    const matches = (f: (x: number) => number): boolean =>
+      from.every((x, i) => Math.abs(f(x) - data[i]) <= 4e-7 * Math.abs(f(x)))
+    return [...FUNCTIONS].flatMap(([op, f]) => (matches(f) ? [{ op, source }] : []))
+  })
+  return found[0]
+}
+
 function sameElements(a: Tensor | undefined, b: Tensor): boolean {
   return a !== undefined && a.data.length === b.data.length && a.data.every((value, i) => value === b.data[i])
 }
 
-/** Rows of several numbers, and which of them is at each place; undefined where each is at one place only. */
-function tableOf({ dtype, shape, data }: Tensor): { rows: Tensor, places: number[], axis: number } | undefined {
+/** The rows of several numbers, each once, of which some are in several places; undefined where each is in one. */
+function tableOf({ dtype, shape, data }: Tensor): Recipe | undefined {
   const tables = [...shape.keys()].filter(axis => shape[axis] > 1).map(axis => {
     const inner = shape.slice(axis + 1).reduce((a, b) => a * b, 1)
     const [length, count] = [shape[axis], data.length / shape[axis]]
@@ -102,7 +140,15 @@ function tableOf({ dtype, shape, data }: Tensor): { rows: Tensor, places: number
   })
   const [smallest] = tables.sort((a, b) => a.rows.data.length - b.rows.data.length)
   // All numbers alike are those of a start, not of one number in many places.
-  return tables.length > 0 && smallest.rows.data.length < data.length && new Set(smallest.rows.data).size > 1
-    ? smallest
-    : undefined
+  if (tables.length === 0 || smallest.rows.data.length === data.length || new Set(smallest.rows.data).size < 2) {
+    return undefined
+  }
+  const { rows, places, axis } = smallest
+  const others = shape.filter((_, i) => i !== axis)
+  const perm = shape.map((_, i) => (i === axis ? others.length : i < axis ? i : i - 1))
+  return { from: rows,
+    steps: [{ op: 'Gather', integers: places }, { op: 'Reshape', integers: [...others, shape[axis]] }, {
+      op: 'Transpose',
+      attributes: { perm },
+    }] }
 }

@@ -101,3 +101,24 @@ t.test('a table that was picked from, and a parameter that was laid out anew, ar
   const given = new Map([['x', tensor('float32', [1, 2], [1, 2])]])
   t.same(runGraph(unfolded, given, 'float32').get(sum), runGraph(graph, given, 'float32').get(sum))
 })
+
+t.test('a function of a parameter that the exporter has worked out is that function again', async t => {
+  const b = new GraphBuilder('float32')
+  const x = b.input('x', [BATCH, 3])
+  const factors = tensor('float32', [3, 2], [0.3, -1.2, 0.7, 0.1, -0.4, 2.1])
+  const named = (name: string, value: Tensor): string => {
+    b.initializers.set(name, value)
+    return b.node('MatMul', [x, name])
+  }
+  const of = (f: (value: number) => number): Tensor =>
+    tensor('float32', [3, 2], Array.from(factors.data, value => Math.fround(f(value))))
+  const sum = [named('v', factors), named('pow_3', of(v => v ** 2)), named('exp', of(Math.exp)),
+    named('mul', of(v => 1.7 * v))].reduce((first, second) => b.node('Sub', [first, second]))
+  const graph = b.build([sum])
+  const origins = noted({ v: 'PARAMETER', pow_3: "['v', 'val_2']", exp: "['v']", mul: "['v', 'val_1']" })
+  const unfolded = unfoldTensors(graph, origins)
+  t.same(findParameters(unfolded, origins), ['v', 'mul'], 'a multiple is told (folded-layers.ts)')
+  const given = new Map([['x', tensor('float32', [1, 3], [1, 2, -1])]])
+  const [found, expected] = [unfolded, graph].map(each => [...runGraph(each, given, 'float32').get(sum)?.data ?? []])
+  t.ok(found.every((value, i) => Math.abs(value - expected[i]) < 1e-6))
+})
