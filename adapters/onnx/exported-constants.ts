@@ -39,6 +39,21 @@ function isCounting({ data }: Tensor): boolean {
   return true
 }
 
+/** Rows of four numbers and more at one distance: `linspace`, the knots of splines and of radial functions. */
+export function isEvenlySpaced({ shape, data }: Tensor): boolean {
+  const vector = shape.filter(extent => extent !== 1)
+  const width = vector[vector.length - 1] ?? 0
+  if (width < 4) return false
+  for (let row = 0; row < data.length; row += width) {
+    const step = (Number(data[row + width - 1]) - Number(data[row])) / (width - 1)
+    for (let i = 1; i < width; i++) {
+      const difference = Number(data[row + i]) - Number(data[row + i - 1])
+      if (!(Math.abs(difference - step) < CLOSE * Math.abs(step))) return false
+    }
+  }
+  return true
+}
+
 /** Bases of the frequencies of positions. */
 const BASES = [1e4, 5e5, 1e6]
 

@@ -7,7 +7,8 @@ import type { OpenChoice } from '../../core/graph/open-choice.js'
 import { isFloat } from '../../core/ops/element-types.js'
 import type { Tensor } from '../../core/tensor/tensor.js'
 import { isWeightInCode } from './code-constants.js'
-import { areCosineAndSine, isAttentionMask, isMadeConstant, isMask, isUniform } from './exported-constants.js'
+import { areCosineAndSine, isAttentionMask, isEvenlySpaced, isMadeConstant, isMask,
+  isUniform } from './exported-constants.js'
 import { LAYOUT, lookAround, PRODUCTS, sourceOf, type Surroundings } from './surroundings.js'
 import { originOf, type Origins, OWN_NAME } from './tensor-origins.js'
 
@@ -210,7 +211,7 @@ function learnsFrom(node: Node, input: number, name: string, value: Tensor, arou
       return shiftsValue(node, input, value, around)
     case 'Sub':
       return value.data.length > 1 && input === 1 && shiftsValue(node, input, value, around) &&
-        (!MADE_UP.test(name) || name.startsWith('onnx::')) && !isUniform(value, value.data[0])
+        (!MADE_UP.test(name) || name.startsWith('onnx::')) && !isUniform(value, value.data[0]) && !isEvenlySpaced(value)
     case 'Mul':
       return value.data.length > 1 && !isMask(value) && !isUniform(value, 0) &&
         (varies(node.inputs[1 - input], around) || varies(node.outputs[0], around))

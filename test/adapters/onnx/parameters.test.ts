@@ -70,6 +70,17 @@ t.test('what is made of the input before the first weight is no parameter', asyn
   ])
 })
 
+t.test('knots at one distance are no parameters, centres at other places are', async t => {
+  const centres = (values: number[]): string[] =>
+    names(readOnnx(network(
+      [b.node('MatMul', ['x', 'w'], ['p']), b.node('Tanh', ['p'], ['h']), b.node('Sub', ['h', 'c'], ['d']),
+        b.node('MatMul', ['d', 'v'], ['y'])],
+      [b.floats('w', [2, 4], numbers(8)), b.floats('c', [4], values), b.floats('v', [4, 2], numbers(8))],
+    )))
+  t.same(centres([-1.5, -0.5, 0.5, 1.5]), ["w'", "v'"])
+  t.same(centres([-1.5, -0.4, 0.5, 1.5]), ["w'", 'c', "v'"])
+})
+
 t.test('statistics, masks, exponents and tables', async t => {
   const graph = readOnnx(network(
     [
