@@ -5,6 +5,8 @@ import { conformalQuantile } from '../conformal/quantile.js'
 import { OptionError } from '../errors/errors.js'
 import { centralHalfWidth } from '../kernels/normal-quantile.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
+import { elementTypeOf } from '../ops/element-types.js'
+import { joined } from '../tensor/joined.js'
 import { tensor } from '../tensor/tensor.js'
 import type { Formulas } from './formulas.js'
 import type { ObservationValues } from './observation.js'
@@ -63,29 +65,27 @@ export function noveltyValues(f: Formulas, variance: string, training: Float64Ar
 }
 
 /** More numbers than this are compared in two steps. */
-const COMPARED_AT_ONCE = 512
+const COMPARED_AT_ONCE = 1024
 
 /**
- * (1 + how many of n ascending variances are at least as large as each of N x 1 values) / (n + 1), N. Of many first the
- * block of the list in which the first such number is: a row compares with 2 sqrt(n) of n numbers.
+ * (1 + how many of n ascending variances are at least as large as each of N x 1 values) / (n + 1), N. Of many first
+ * how many of the list's blocks have no smaller number: a row compares with 2 sqrt(n) of n numbers.
  */
 function shareAtLeast(f: Formulas, list: Float64Array, values: string): string {
-  const count = list.length
+  const count = list.length + 1
   const atLeast = (numbers: string): string => f.indicator('GreaterOrEqual', numbers, values)
-  if (count <= COMPARED_AT_ONCE) {
-    return f.reduce('ReduceMean', atLeast(f.matrix([...list, Infinity], [1, count + 1])), [1])
-  }
+  // The one that is counted beside the list is not below any value.
+  if (count <= COMPARED_AT_ONCE) return f.reduce('ReduceMean', atLeast(f.matrix([...list, Infinity], [1, count])), [1])
   const size = Math.ceil(Math.sqrt(count))
   const blocks = Math.ceil(count / size)
-  // Before the others a block for values above the whole list; what fills it and the last one is less than any value.
-  const filled = new Float64Array((blocks + 1) * size).fill(-Infinity)
-  filled.set(list, size)
-  const ends = Array.from({ length: blocks }, (_, block) => Math.min((block + 1) * size, count))
-  const first = f.builder.node('ArgMax', [
-    atLeast(f.matrix([-Infinity, ...ends.map(end => list[end - 1])], [1, blocks + 1])),
-  ], { axis: 1, keepdims: 0 })
-  const of = (constant: string): string => f.builder.node('Gather', [constant, first], { axis: 0 })
-  const inBlock = f.reduce('ReduceSum', atLeast(of(f.matrix(filled, [blocks + 1, size]))), [1])
-  const after = of(f.matrix([1, ...ends.map(end => count - end + 1)], [blocks + 1]))
-  return f.div(f.add(inBlock, after), count + 1)
+  // What fills the first block is below every value.
+  const filled = new Float64Array(blocks * size).fill(-Infinity)
+  filled.set([...list, Infinity], blocks * size - count)
+  const block = (k: number): Float64Array => filled.subarray((blocks - 1 - k) * size, (blocks - k) * size)
+  const numbers = Array.from({ length: blocks }, (_, k) => block(k))
+  const before = f.reduce('ReduceSum', atLeast(f.matrix(numbers.slice(0, -1).map(([least]) => least), [1, blocks - 1])),
+    [1])
+  const next = f.builder.node('Gather', [f.matrix(joined(numbers), [blocks, size]),
+    f.builder.node('Cast', [before], { to: elementTypeOf('int64') })], { axis: 0 })
+  return f.mul(f.add(before, f.reduce('ReduceMean', atLeast(next), [1])), size / count)
 }

@@ -14,11 +14,13 @@ type Types = ReturnType<typeof inferTypes>
 
 /**
  * The graph without reshapes to the shape that there is and casts up and down again, with affine functions of affine
- * functions as one, and with results under their own names. The nodes that compute the values `kept` stay as they are.
+ * functions as one, what is computed twice computed once, and results under their own names. The nodes that compute the
+ * values `kept` stay as they are.
  */
 export function shortened(graph: Graph, kept: ReadonlySet<string> = new Set()): Graph {
   const steps: readonly ((graph: Graph, types: Types) => Graph)[] = [withoutCopies,
-    (own, types) => removeDead(withAffineJoined(own, types, kept)), narrowed, withoutCopies]
+    (own, types) => removeDead(withAffineJoined(own, types, kept)), narrowed, withoutCopies,
+    own => withoutRepeats(own, kept)]
   return withOwnNames(steps.reduce((own, step) => {
     const types = typesOf(own)
     return types === undefined ? own : step(own, types)
@@ -68,6 +70,23 @@ function copied({ op, inputs, outputs }: Node, types: Types, producers: Producer
   const same = types.get(source)?.dtype === to.dtype
   // Only float64 holds every float32.
   return same && (source === inputs[0] || (to.dtype === 'float32' && from.dtype === 'float64')) ? source : undefined
+}
+
+/** Nodes that do the same with the same values as one. */
+function withoutRepeats(graph: Graph, kept: ReadonlySet<string>): Graph {
+  const firsts = new Map<string, string>()
+  const originals = new Map<string, string>()
+  const nodes = graph.nodes.flatMap(node => {
+    const own = { ...node, inputs: node.inputs.map(name => originals.get(name) ?? name) }
+    const [result] = own.outputs
+    if (own.outputs.length > 1 || kept.has(result)) return [own]
+    const key = JSON.stringify([own.op, own.inputs, own.attributes])
+    const first = firsts.get(key)
+    if (first === undefined) firsts.set(key, result)
+    else if (!graph.outputs.includes(result)) originals.set(result, first)
+    return originals.has(result) ? [] : [own]
+  })
+  return { ...graph, nodes }
 }
 
 /** Operators whose float64 result of float32 values, rounded to float32, is the float32 operator's own. */

@@ -33,6 +33,17 @@ t.test('what changes numbers, or is a result itself, stays', async t => {
   t.same(ops(shortened(graph([node('Identity', ['x'], 'y')], {}, 'y'))), ['Identity x y'], 'an input is no result')
 })
 
+t.test('what is computed twice is computed once', async t => {
+  const nodes = [node('Relu', ['x'], 'a'), node('Neg', ['a'], 'b'), node('Neg', ['a'], 'c'),
+    node('Add', ['b', 'c'], 'y')]
+  const short = shortened(graph(nodes, {}, 'y'))
+  t.same(short.nodes.map(({ inputs, outputs }) => [inputs, outputs]), [[['x'], ['a']], [['a'], ['b']], [['b', 'b'], [
+    'y',
+  ]]])
+  t.equal(shortened(graph(nodes, {}, 'y', 'c')).nodes.length, 4, 'a result keeps its own')
+  t.equal(shortened(graph(nodes, {}, 'y'), new Set(['a', 'b', 'c'])).nodes.length, 4, 'a network its nodes')
+})
+
 const up = { to: elementTypeOf('float64') }
 const down = { to: elementTypeOf('float32') }
 
