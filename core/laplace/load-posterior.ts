@@ -1,6 +1,6 @@
 /** @file A posterior from its file. */
 import { posteriorNetwork } from '../answer/posterior-network.js'
-import { type PosteriorCurvature, structureOf } from '../curvature/curvature.js'
+import { type LowRankModel, type PosteriorCurvature, structureOf } from '../curvature/curvature.js'
 import { fitsSlots } from '../curvature/sizes.js'
 import { demandBytes } from '../errors/demand.js'
 import { OptionError, StateError, UntrustedInputError } from '../errors/errors.js'
@@ -100,11 +100,17 @@ function damaged(problem: string): UntrustedInputError {
 
 /** The curvature must be that of the parameters. */
 function checkSizes(curvature: PosteriorCurvature, slots: readonly ParameterSlot[], outputs: number): void {
-  const outputsKnown = curvature.structure !== 'lowrank' || (curvature.models.length > 0
-    && curvature.models.every(model => model.outputs.every(output => output < outputs)))
+  const outputsKnown = curvature.structure !== 'lowrank' || eachOutputOnce(curvature.models, outputs)
   const processes = curvature.structure === 'process' ? curvature.parts.length : 1
   if (fitsSlots(curvature, slots) && outputsKnown && (processes === 1 || processes === outputs)) return
   throw damaged(`its curvature does not belong to ${slots.reduce((sum, slot) => sum + slot.size, 0)} parameters`)
+}
+
+/** Whether one model explains all outputs, or one after another has a model of its own. */
+function eachOutputOnce(models: readonly LowRankModel[], outputs: number): boolean {
+  const explained = models.flatMap(model => model.outputs)
+  return (models.length === 1 || models.length === outputs) && explained.length === outputs
+    && explained.every((output, c) => output === c)
 }
 
 /** Scores must be of the likelihood, and one list an output: an interval of a missing one would be NaN. */
