@@ -4,7 +4,7 @@ import tseslint from 'typescript-eslint'
 export default tseslint.config(
   {
     ignores: ['dist/', 'build/', 'node_modules/', '**/generated/', 'core/kernels/assembly/', 'clients/', '.tap/',
-      '**/.venv*/', 'test/fixtures/'],
+      '.tests/', '**/.venv*/', 'test/fixtures/'],
   },
   { linterOptions: { reportUnusedDisableDirectives: 'off' } },
   {

@@ -16,6 +16,16 @@ stage() {
   return $code
 }
 
+# apart NAME MINUTES COMMANDS  A stage beside others: what it prints is printed whole, once it has ended.
+apart() {
+  local log code=0
+  log=$(mktemp)
+  stage "$@" > "$log" 2>&1 || code=$?
+  cat "$log"
+  rm "$log"
+  return $code
+}
+
 # Ends a test of pytest that hangs, with the stack of every thread.
 pytest_limits='-o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true'
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the documentation site (build/site, or the folder given): installs what it needs, like the tests.
+# Builds the documentation site (build/site, or the folder given): installs what it needs, like the tests. After `npm run build`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/environment.sh
@@ -7,6 +7,4 @@ cd "$(dirname "$0")/.."
 need_python
 need_debian_packages r-base-core:R
 python_environment .venv-site pdoc 'numpy>=1.26' 'msgpack>=1.0.5' 'scikit-learn>=1.6'
-npm run --silent build:js
-npm run --silent build:clients
 node scripts/build-site.mjs "$@"

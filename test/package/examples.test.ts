@@ -106,7 +106,7 @@ t.test('what examples say they return', async t => {
     const [, expression, value] = /(?:^|\n)([^\n]+?) +\/\/ (-?\d+(?:\.\d+)?)\.*\n$/.exec(code) ?? []
     if (value === undefined) continue
     said++
-    const names = { ...await import(`${root}${file}`) as Record<string, unknown>, float64 }
+    const names = { ...await import(`../../${file.replace(/ts$/, 'js')}`) as Record<string, unknown>, float64 }
     const body = code.slice(0, code.lastIndexOf(expression))
     const javascript = ts.transpile(`${body}\nreturn ${expression}`, { target: ts.ScriptTarget.ES2022 })
     const result = await new AsyncFunction(...Object.keys(names), javascript)(...Object.values(names))

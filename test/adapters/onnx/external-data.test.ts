@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
-import * as fs from 'node:fs'
-import { existsSync, linkSync, mkdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import fs, { existsSync, linkSync, mkdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { externalLocations, readOnnx, readOnnxTensors } from '../../../adapters/onnx/index.js'
@@ -14,6 +14,21 @@ function located(location: string): Uint8Array {
   return b.smallModel({
     tensors: [b.tensor({ name: 'w', dims: [3, 2], external, location: 1 }), b.floats('b', [3], [0, 0, 0])],
   })
+}
+
+type Open = (file: fs.PathLike, flags: fs.OpenMode) => number
+
+/** Runs with another `openSync`, which is given the true one. */
+function whenOpened(replaced: (file: fs.PathLike, flags: fs.OpenMode, open: Open) => number, run: () => void): void {
+  const { openSync } = fs
+  fs.openSync = (file, flags) => replaced(file, flags, openSync)
+  syncBuiltinESMExports()
+  try {
+    run()
+  } finally {
+    fs.openSync = openSync
+    syncBuiltinESMExports()
+  }
 }
 
 /** A directory for a test with the weights in `weights.bin`. */
@@ -119,18 +134,15 @@ t.test('35: files that are exchanged between the check and the opening', async t
     const [home, other] = [join(path, 'model'), join(path, 'other')]
     writeFileSync(join(home, 'sub', 'weights.bin'), weights)
     writeFileSync(join(other, 'weights.bin'), weights)
-    const open = (file: string, flags: number): number => {
+    whenOpened((file, flags, open) => {
       if (!name.endsWith('once it is open')) exchange(home, other)
-      const fd = fs.openSync(file, flags)
+      const fd = open(file, flags)
       if (name.endsWith('once it is open')) exchange(home, other)
       return fd
-    }
-    const { readExternalData: mocked } = await t.mockImport<typeof import('../../../node/files/external-data.js')>(
-      '../../../node/files/external-data.js',
-      { 'node:fs': { ...fs, openSync: open } },
-    )
-    t.throws(() => mocked(home, located('sub/weights.bin')), { code: 'UNTRUSTED_INPUT',
-      message: /cannot be opened|symbolic link|was exchanged/ }, name)
+    }, () => {
+      t.throws(() => readExternalData(home, located('sub/weights.bin')), { code: 'UNTRUSTED_INPUT',
+        message: /cannot be opened|symbolic link|was exchanged/ }, name)
+    })
   }
 })
 

@@ -1,9 +1,8 @@
 /** @file Which build a process takes: the fastest one, or the one that a variable names. */
 import { spawnSync } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 
-const module = fileURLToPath(new URL('../../../core/kernels/kernel-module.ts', import.meta.url))
+const module = import.meta.resolve('../../../core/kernels/kernel-module.js')
 
 /** The build of a process of its own, or what it says on the way out. */
 function buildWith(env: Record<string, string>, ...flags: string[]): string {
