@@ -1,7 +1,7 @@
 // Runs the tests (all, or the files given), two at a time, each in a process of its own.
 //
-// All are compiled first, with what they test, into `.tests`: a loader in every process, as `npx tap` has it, takes more
-// time than most tests.
+// All are compiled first, with what they test, into `.tests`: a loader in every process, as `npx tap` has it, takes
+// more time than most tests.
 import { transform } from 'esbuild'
 import { spawn } from 'node:child_process'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
