@@ -139,16 +139,56 @@ refuse_multinom <- function(object) {
   }
 }
 
-#' nnet() keeps no mask in its fit, only the call that had one.
+#' nnet() keeps no mask in its fit, only the call that had one, and orders weights otherwise than parameters are.
 #' @noRd
 warn_of_mask <- function(object, subset) {
   if (is.null(object$call$mask) || is.numeric(subset)) return(invisible())
+  fitted <- fitted_parameters(object)
   laplace_warn(
     paste0(
       "The network was fitted with `mask`, which holds weights where they started, and nnet does not keep it: they ",
-      "count as parameters here. Leave them out by `subset`, the numbers of the parameters that were fitted."
+      "count as parameters here. Leave them out by `subset`, the numbers of the parameters that were fitted",
+      if (length(fitted) > 0) paste0(": subset = ", in_ranges(fitted)), ". Parameters are numbered by hidden units, ",
+      "their biases, outputs, their biases, which is not the order of `mask`."
     )
   )
+}
+
+#' The numbers of the parameters that the mask of an nnet object lets be fitted; none where the mask is not at hand.
+#' @noRd
+fitted_parameters <- function(object) {
+  mask <- tryCatch(eval(object$call$mask, environment(object$terms)), error = function(error) NULL)
+  if (!is.logical(mask) || length(mask) != length(object$wts) || anyNA(mask)) return(integer())
+  which(mask[nnet_order(object)])
+}
+
+#' The places in the weights of an nnet object of each parameter, in the order of the parameters.
+#' @noRd
+nnet_order <- function(object) {
+  hidden <- object$n[1] + seq_len(object$n[2])
+  outputs <- object$n[1] + object$n[2] + seq_len(object$n[3])
+  # A unit's weights are those of hidden units, then those of inputs that skip them; unit 0 is the bias.
+  weights <- function(places) {
+    sources <- object$conn[places]
+    by <- order(!sources %in% hidden, sources)
+    places[by][sources[by] != 0]
+  }
+  layer <- function(units) {
+    places <- lapply(units, function(unit) seq(object$nconn[unit + 1] + 1, object$nconn[unit + 2]))
+    biases <- lapply(places, function(each) each[object$conn[each] == 0])
+    c(unlist(lapply(places, weights)), unlist(biases))
+  }
+  c(layer(hidden), layer(outputs))
+}
+
+#' Whole numbers as R code: c(1:5, 7).
+#' @noRd
+in_ranges <- function(numbers) {
+  run <- cumsum(c(1, diff(numbers) != 1))
+  parts <- vapply(split(numbers, run), function(each) {
+    if (length(each) > 2) paste0(each[1], ":", each[length(each)]) else paste(each, collapse = ", ")
+  }, "")
+  paste0("c(", paste(parts, collapse = ", "), ")")
 }
 
 nnet_is_linear <- function(object) object$nsunits < object$nunits

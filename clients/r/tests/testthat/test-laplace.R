@@ -204,8 +204,17 @@ test_that("a mask of nnet() is warned about unless the parameters are given", {
   fit <- nnet::nnet(
     dist ~ speed, scaled_cars, size = 2, linout = TRUE, trace = FALSE, mask = rep(c(TRUE, FALSE), c(6, 1))
   )
-  expect_warning(laplace(fit, tune = "none"), "mask", class = "laplace_warning")
-  expect_no_warning(suppressMessages(laplace(fit, subset = 1:6, structure = "diag", tune = "none")))
+  expect_warning(laplace(fit, tune = "none"), "mask.*subset = c\\(1:5, 7\\)", class = "laplace_warning")
+  expect_no_warning(suppressMessages(laplace(fit, subset = c(1:5, 7), structure = "diag", tune = "none")))
+})
+
+test_that("the parameters of nnet's weights are numbered as theta is, with connections that skip too", {
+  skip_without_node()
+  set.seed(1)
+  wide <- data.frame(a = rnorm(20), b = rnorm(20), y = rnorm(20), z = rnorm(20))
+  fit <- nnet::nnet(cbind(y, z) ~ a + b, wide, size = 2, skip = TRUE, linout = TRUE, trace = FALSE)
+  la <- laplace(fit, data = wide, subset = "all", structure = "diag", prior_precision = 1)
+  expect_equal(unname(coef(la)), fit$wts[nnet_order(fit)], tolerance = 1e-12)
 })
 
 test_that("case weights are warned about", {
