@@ -6,9 +6,9 @@
  * three parts: p_network, p_linear, and p_halfway of the outputs (f + f_lin)/2, which changes little where the network
  * is sure and much where it is not. e is the share of rows left out that the linear model names wrongly. With two
  * classes p_halfway and p_linear get q = min(1/3, (5 e)^2) each: a third, but for tables that are so easy that a sure
- * network is right. With more, q = e^(3/2) is about the network's error rate on new rows: it deserves as much doubt.
- * p_halfway gets q, p_linear q e, p_network the rest but for r^2 of it, which p_halfway gets too: where r is near 1 the
- * network is no better on rows it has seen than the linear model on rows it has not.
+ * network is right. With more, p_halfway takes its variance times e and gets e^2, p_linear e^3, p_network the rest but
+ * for r^2 of it, which p_halfway gets too: where r is near 1 the network is no better on rows it has seen than the
+ * linear model on rows it has not.
  */
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import type { LeftOut } from '../linear-model/leave-one-out.js'
@@ -102,10 +102,9 @@ function sharesOfTwo(errorRate: number): Shares {
 }
 
 function sharesOfMore(ratio: number, errorRate: number): Shares {
-  const doubt = errorRate ** 1.5
-  const linearWeight = doubt * errorRate
-  const networkWeight = Math.max(0, 1 - doubt - linearWeight) * (1 - ratio ** 2)
-  return { networkWeight, halfwayWeight: 1 - networkWeight - linearWeight, linearWeight, halfwayScale: doubt }
+  const linearWeight = errorRate ** 3
+  const networkWeight = Math.max(0, 1 - errorRate ** 2 - linearWeight) * (1 - ratio ** 2)
+  return { networkWeight, halfwayWeight: 1 - networkWeight - linearWeight, linearWeight, halfwayScale: errorRate }
 }
 
 /**
