@@ -8,6 +8,7 @@ import { joined } from '../tensor/joined.js'
 import type { Tree } from './container.js'
 import { amountField, arrayField, countField, countsField, exact, type Fields, fieldsOf, listField, numberField,
   positiveField, realsField, textField, wordField } from './fields.js'
+import { outerProductsField, squaresField, symmetricField } from './sum-fields.js'
 
 const KINDS = [...SUM_STRUCTURES, 'ekfac', 'lowrank', 'factored', 'process', 'samples'] as const
 
@@ -53,9 +54,9 @@ export function curvatureFromTree(tree: Tree | undefined, empty = false): Poster
   const size = countField(fields, 'size')
   switch (structure) {
     case 'full':
-      return exact(fields, 'curvature', { structure, size, matrix: arrayField(fields, 'matrix', size * size) })
+      return exact(fields, 'curvature', { structure, size, matrix: symmetricField(fields, 'matrix', size) })
     case 'diag':
-      return exact(fields, 'curvature', { structure, size, diagonal: arrayField(fields, 'diagonal', size) })
+      return exact(fields, 'curvature', { structure, size, diagonal: squaresField(fields, 'diagonal', size) })
     case 'kron':
       return exact(fields, 'curvature', { structure, size,
         blocks: listField(fields, 'blocks').map(block => blockFrom(fieldsOf(block, 'blocks'), empty)) })
@@ -63,7 +64,7 @@ export function curvatureFromTree(tree: Tree | undefined, empty = false): Poster
       return exact(fields, 'curvature', { structure, size,
         blocks: listField(fields, 'blocks').map(block => denseBlockFrom(fieldsOf(block, 'blocks'))) })
     case 'ekfac':
-      return exact(fields, 'curvature', { structure, size, values: arrayField(fields, 'values', size),
+      return exact(fields, 'curvature', { structure, size, values: squaresField(fields, 'values', size),
         blocks: listField(fields, 'blocks').map(block => blockFrom(fieldsOf(block, 'blocks'), false)) })
     case 'factored': {
       const rank = countField(fields, 'rank')
@@ -101,7 +102,7 @@ function denseBlockFrom(fields: Fields): DenseBlock {
   const matrix = arrayField(fields, 'matrix')
   const size = Math.round(Math.sqrt(matrix.length))
   return exact(fields, 'blocks', { slots: countsField(fields, 'slots'),
-    matrix: arrayField(fields, 'matrix', size * size) })
+    matrix: symmetricField(fields, 'matrix', size) })
 }
 
 /** Groups are written as one block, whose arrays are theirs one after another. */
@@ -120,13 +121,13 @@ function blockToTree(block: KronBlock): Record<string, Tree> {
 function blockFrom(fields: Fields, empty: boolean): KronBlock {
   const kind = wordField(fields, 'kind', ['weight', 'dense', 'diagonal', 'grouped'] as const)
   const name = textField(fields, 'name')
-  if (kind === 'diagonal') return exact(fields, name, { kind, name, diagonal: arrayField(fields, 'diagonal') })
+  if (kind === 'diagonal') return exact(fields, name, { kind, name, diagonal: squaresField(fields, 'diagonal') })
   const out = countField(fields, 'out')
   if (kind === 'grouped') return groupedFrom(fields, name, out, empty)
-  const B = arrayField(fields, 'B', out * out)
+  const B = outerProductsField(fields, 'B', out)
   if (kind === 'dense') return exact(fields, name, { kind, name, out, B })
   const inputs = countField(fields, 'in')
-  return exact(fields, name, { kind, name, out, in: inputs, B, A: arrayField(fields, 'A', inputs * inputs),
+  return exact(fields, name, { kind, name, out, in: inputs, B, A: outerProductsField(fields, 'A', inputs),
     rows: empty ? amountField(fields, 'rows') : positiveField(fields, 'rows') })
 }
 
@@ -134,7 +135,7 @@ function groupedFrom(fields: Fields, name: string, out: number, empty: boolean):
   const kind = 'grouped'
   const of = wordField(fields, 'of', ['weight', 'dense'] as const)
   const groups = countField(fields, 'groups')
-  const B = arrayField(fields, 'B', groups * out * out)
+  const B = outerProductsField(fields, 'B', out, groups)
   if (B.length === 0) throw damaged(name, 'has no groups')
   const part = (values: Float64Array, group: number): Float64Array =>
     values.slice(group * values.length / groups, (group + 1) * values.length / groups)
@@ -144,7 +145,7 @@ function groupedFrom(fields: Fields, name: string, out: number, empty: boolean):
     return { kind, name, parts: indices.map(group => ({ kind: of, name, out, B: part(B, group) })) }
   }
   const inputs = countField(fields, 'in')
-  const A = arrayField(fields, 'A', groups * inputs * inputs)
+  const A = outerProductsField(fields, 'A', inputs, groups)
   const rows = arrayField(fields, 'rows', groups)
   if (rows.some(count => count < 0 || (count === 0 && !empty))) throw damaged(name, 'counts no rows')
   exact(fields, name, { kind, name, of, groups, out, in: inputs, B, A, rows })

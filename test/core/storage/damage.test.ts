@@ -156,6 +156,25 @@ t.test('52 linear models that leave an output out, or explain it twice', async t
   t.ok(loaded(models => models.push(deepCopy(models[0]))) instanceof UntrustedInputError, 'twice')
 })
 
+t.test('52 sums of squares that are negative, and matrices that no sum can be', async t => {
+  const of = { likelihood: 'binary', subset: 'all' } as const
+  const negative = (array: Float64Array): Float64Array => array.map(value => -value)
+  const askew = (array: Float64Array): Float64Array => array.with(1, array[1] + array.reduce((a, b) => Math.max(a, b)))
+  const wrong: [LaplaceOptions['structure'], string, (curvature: any) => unknown][] = [
+    ['diag', 'diagonal', curvature => curvature.diagonal = negative(curvature.diagonal)],
+    ['ekfac', 'values', curvature => curvature.values = negative(curvature.values)],
+    ['kron', 'B', curvature => curvature.blocks[0].B = negative(curvature.blocks[0].B)],
+    ['kron', 'A', curvature => curvature.blocks[0].A = askew(curvature.blocks[0].A)],
+    ['full', 'matrix', curvature => curvature.matrix = askew(curvature.matrix)],
+    ['blockdiag', 'matrix', curvature => curvature.blocks[0].matrix = askew(curvature.blocks[0].matrix)],
+  ]
+  for (const [structure, field, change] of wrong) {
+    const bytes = await posteriorOf('binary', { ...of, structure })
+    const error = failureOf(() => loadPosterior(changed('posterior', bytes, (tree: any) => change(tree.curvature))))
+    t.match(error?.message, new RegExp(`'${field}' should be`), `${structure}, ${field}`)
+  }
+})
+
 t.test('53 partial fits that contradict themselves, or each other, are refused', async t => {
   const bytes = await partialOf('kron')
   const wrong: [string, (tree: any) => unknown][] = [
