@@ -20,12 +20,19 @@ const PASSED_OVER = new Set(['consumed_inputs'])
 const MAY_BE_INFINITE = new Set(['Clip.max', 'Clip.min', 'Constant.value_float', 'Constant.value_floats', 'GRU.clip',
   'LSTM.clip', 'Pad.value', 'RNN.clip', 'Resize.extrapolation_value'])
 
+/** Integers that stand for yes and no, of any operator. Another number is true to one reader and false to the next. */
+const FLAGS = new Set(['align_corners', 'allowzero', 'antialias', 'broadcast', 'ceil_mode', 'count_include_pad',
+  'do_rotary', 'exclude_outside', 'exclusive', 'fmod', 'input_forget', 'interleaved', 'inverse', 'is_causal', 'is_test',
+  'keepdims', 'largest', 'linear_before_reset', 'new_axis', 'noop_with_empty_axes', 'onesided', 'output_sequence',
+  'periodic', 'reverse', 'saturate', 'select_last_index', 'sorted', 'storage_order', 'training_mode', 'transA',
+  'transB', 'transBatchA', 'transBatchB', 'unidirectional', 'upper'])
+
 const TABLE = { ...ATTRIBUTE_TABLE, ...CONTRIBUTED_ATTRIBUTES }
 
 /**
  * @param op with its domain in front, where that is not ONNX' own; operators that are not read are not known here
  * @throws UntrustedInputError for an attribute that the operator does not have in this operator set, of another kind,
- *   or not finite
+ *   not finite, or a flag that is neither 0 nor 1
  */
 export function checkAttributes(op: string, node: string, opset: number,
   attributes: readonly AttributeMessage[]): void {
@@ -47,9 +54,16 @@ export function checkAttributes(op: string, node: string, opset: number,
       throw refuse(op, node,
         `takes ${WORDS[kind] ?? 'another kind'} as '${name}', and the file has ${WORDS[found] ?? 'another kind'}`)
     }
+    checkFlag(op, node, attribute)
     // Those of other domains take NaN for values that are missing.
     if (Object.hasOwn(ATTRIBUTE_TABLE, op)) checkFinite(op, node, attribute)
   }
+}
+
+/** @throws UntrustedInputError for a flag that is neither 0 nor 1 */
+function checkFlag(op: string, node: string, { name = '', i }: AttributeMessage): void {
+  if (i == null || !FLAGS.has(name) || Number(i) === 0 || Number(i) === 1) return
+  throw refuse(op, node, `takes 0 or 1 as '${name}', and the file has ${i}`)
 }
 
 /** @throws UntrustedInputError for NaN, and for infinity where it has no meaning */

@@ -101,6 +101,16 @@ t.test('58 attributes that an operator does not have, or of another kind', async
   )
 })
 
+t.test('58 flags that are neither 0 nor 1, which readers take for either', async t => {
+  const gemm = (transB: number): Uint8Array =>
+    b.smallModel({ nodes: [b.node('Gemm', ['x', 'w', 'b'], ['y'], { transB })] })
+  await t.resolves(readNetwork(gemm(1)))
+  for (const flag of [2, -1, -2, 2 ** 31]) {
+    await t.rejects(readNetwork(gemm(flag)), { code: 'UNTRUSTED_INPUT',
+      message: new RegExp(`Gemm takes 0 or 1 as 'transB', and the file has ${flag}`) })
+  }
+})
+
 t.test('51 NaN and infinity in attributes, by name; a bound may be infinite', async t => {
   const gemm = b.node('Gemm', ['x', 'w', 'b'], ['h'], { transB: 1 })
   const followed = (op: string, attribute: string, float: number): Promise<unknown> =>
