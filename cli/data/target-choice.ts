@@ -1,5 +1,6 @@
 /** @file Which columns of a table are the answers: those that were named, or the one that is clear. */
 import type { InputSummary } from '../../core/answer/posterior-summary.js'
+import { columnsOfInput } from '../../core/network/match-inputs.js'
 import type { Likelihood } from '../../core/options/words.js'
 import { UsageError } from '../arguments/arguments.js'
 import { type Column, listed, namedColumns, type Table, toNumber } from './table.js'
@@ -8,7 +9,7 @@ import { type Column, listed, namedColumns, type Table, toNumber } from './table
 export interface TargetClues {
   readonly likelihood: Likelihood
   /** The network's inputs, with the names of their columns where they have any. */
-  readonly inputs: readonly { readonly name: string, readonly columns?: readonly string[] | undefined }[]
+  readonly inputs: readonly Pick<InputSummary, 'name' | 'columns' | 'shape'>[]
   /** Columns that are something else. */
   readonly others: readonly string[]
   /** What to do where it is not clear; naming the column by default. */
@@ -38,8 +39,6 @@ export function targetColumns(table: Table, wanted: string | undefined, clues: T
 
 /** The one column of a table that the network does not take, where it knows its columns by name and all are there. */
 export function spareColumn({ columns }: Table, inputs: readonly InputSummary[]): number | undefined {
-  // A name of an input is that of a column only where the input is one number.
-  if (inputs.some(({ columns: own, shape }) => own === undefined && shape.slice(1).some(size => size !== 1))) return
   const { named, left } = columnsLeft(columns, columns.map((_, i) => i), inputs)
   return named && left.length === 1 ? left[0] : undefined
 }
@@ -47,9 +46,19 @@ export function spareColumn({ columns }: Table, inputs: readonly InputSummary[])
 /** The places that are none of the network's columns, where all of these are there by name; otherwise all places. */
 function columnsLeft(columns: readonly Column[], places: readonly number[],
   inputs: TargetClues['inputs']): { named: boolean, left: readonly number[] } {
-  const taken = inputs.flatMap(({ name, columns: own }) => own ?? [name])
-  const named = taken.every(name => columns.some(column => column.name === name))
-  return { named, left: named ? places.filter(place => !taken.includes(columns[place].name)) : places }
+  const names = columns.map(({ name }) => name)
+  const taken = inputs.map(input => placesOf(names, input))
+  const named = taken.every(each => each !== undefined)
+  return { named, left: named ? places.filter(place => !taken.some(each => each?.includes(place))) : places }
+}
+
+/** The places of all columns of an input, by their own names or by the input's; undefined where some are missing. */
+function placesOf(names: readonly string[], { name, columns, shape }: TargetClues['inputs'][number]):
+  | readonly number[]
+  | undefined {
+  const places = columns?.map(column => names.indexOf(column)) ?? columnsOfInput(names, name)
+  const width = columns?.length ?? shape.slice(1).reduce((a, b) => a * b, 1)
+  return places.length === width && !places.includes(-1) ? places : undefined
 }
 
 /** The only column that the network does not take, that has a usual name, or that alone can hold classes. */

@@ -123,7 +123,7 @@ function tableOf(columns: readonly InputArray[]): InputArray {
 function columnsByInput(table: Tensor, columns: readonly string[], inputs: readonly GraphInput[]): InputArray[] {
   const taken = new Set<number>()
   const parts = inputs.flatMap(({ name }): InputArray[] => {
-    const places = columns.includes(name) ? [columns.indexOf(name)] : numbered(columns, name)
+    const places = columnsOfInput(columns, name)
     places.forEach(place => taken.add(place))
     return places.length === 0 ? [] : [{ name, values: takeColumns(table, places) }]
   })
@@ -133,7 +133,9 @@ function columnsByInput(table: Tensor, columns: readonly string[], inputs: reado
   return [...parts, ...others]
 }
 
-function numbered(columns: readonly string[], name: string): number[] {
+/** The places of the columns that are an input's by its name. */
+export function columnsOfInput(columns: readonly string[], name: string): number[] {
+  if (columns.includes(name)) return [columns.indexOf(name)]
   return columns.flatMap((column, place) => {
     const number = column.startsWith(name) ? /^[._[]?(\d+)\]?$/.exec(column.slice(name.length)) : null
     return number === null ? [] : [{ place, number: Number(number[1]) }]

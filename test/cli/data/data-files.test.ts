@@ -91,16 +91,20 @@ t.test('columns that are more or fewer than the network takes are listed', async
 })
 
 t.test('the column of the answers is the one that is clear, or is asked for', async t => {
-  const choose = (text: string, likelihood: Likelihood, inputs: TargetClues['inputs'] = [{ name: 'x' }]) => {
+  const number = (name: string) => ({ name, columns: undefined, shape: [-1, 1] })
+  const choose = (text: string, likelihood: Likelihood, inputs: TargetClues['inputs'] = [number('x')]) => {
     const table = csvTable(text)
     return targetColumns(table, undefined, { likelihood, inputs, others: ['w'] }).map(at => table.columns[at].name)
   }
   t.same(choose('Y,a,b\n1,2,3\n', 'regression'), ['Y'], 'a usual name')
   t.same(choose('a,kind,b\n1,u,3\n', 'classification'), ['kind'], 'the only text')
   t.same(choose('1.5,2,3.5\n0.5,0,1\n', 'classification'), ['x2'], 'the only whole numbers')
-  t.same(choose('w,price,a,b\n1,2,3,4\n', 'regression', [{ name: 'x', columns: ['b', 'a'] }]), ['price'],
+  t.same(choose('w,price,a,b\n1,2,3,4\n', 'regression', [{ ...number('x'), columns: ['b', 'a'] }]), ['price'],
     'what the network does not take')
-  t.same(choose('b,a,price\n1,2,3\n', 'regression', [{ name: 'a' }, { name: 'b' }]), ['price'])
+  t.same(choose('b,a,price\n1,2,3\n', 'regression', [number('a'), number('b')]), ['price'])
+  t.same(choose('b_1,a,b_0,price\n1,2,3,4\n', 'regression', [number('a'), { ...number('b'), shape: [-1, 2] }]), [
+    'price',
+  ])
   for (const [text, likelihood] of [['a,b,c\n1,2,3\n', 'regression'], ['a,b,c\n1,2,3\n', 'classification'], [
     'y,label,a\n0,1,3\n',
     'binary',
