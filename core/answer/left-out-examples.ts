@@ -6,6 +6,7 @@
 import { withoutCurvature, zeroLike } from '../curvature/accumulate.js'
 import type { Curvature } from '../curvature/curvature.js'
 import { accumulateLastLayer, lastLayerIndices, lastLayerTimes, withOnes } from '../curvature/last-layer.js'
+import { asFloat64 } from '../curvature/real.js'
 import { gemm } from '../kernels/linear-algebra.js'
 import { type LikelihoodForm, likelihoodModel } from '../likelihood/registry.js'
 import type { LeftOut } from '../linear-model/leave-one-out.js'
@@ -42,7 +43,7 @@ export function withoutEachExample({ slots, mean, settings }: StructuredPosterio
   for (const rows of sizes) {
     const phi = features.subarray(at * layer.in, (at + rows) * layer.in)
     const here = linear.subarray(at * outputs, (at + rows) * outputs)
-    const part = accumulateLastLayer(zeroLike(curvature), slots, phi, here, rows, own)
+    const part = accumulateLastLayer(zeroLike(curvature), slots, asFloat64(phi), here, rows, own)
     const others = structuredPosterior(withoutCurvature(curvature, part), slots, mean, settings)
     const residual = own.residual(here, labels.subarray(at * width, (at + rows) * width), rows, outputs)
     const gradient = gradientOf(residual, withOnes(phi, rows, layer.in, layer.bias >= 0), rows, outputs, indices)

@@ -5,6 +5,7 @@ import type { Curvature } from '../curvature/curvature.js'
 import { completed, countRows, gramsSuffice, operatorSums } from '../curvature/kron-sums.js'
 import { addReachedInputs, type ReachedRows, reachedRows } from '../curvature/kron.js'
 import { accumulateLastLayer } from '../curvature/last-layer.js'
+import { asFloat64 } from '../curvature/real.js'
 import { InternalError } from '../errors/errors.js'
 import { type RealArray, zerosLike } from '../kernels/linear-algebra.js'
 import { addAgreement, type Agreement, noAgreement } from '../likelihood/agreement.js'
@@ -237,7 +238,7 @@ async function addJacobians({ evaluator, kind, batch, labelled, ofRows, seeds, s
   return { f, curvature }
 }
 
-async function addLastLayer({ evaluator, batch, labelled, ofRows, ofTerms }: PreparedBatch,
+async function addLastLayer({ evaluator, kind, batch, labelled, ofRows, ofTerms }: PreparedBatch,
   curvature: Curvature): Promise<Added> {
   const { slots, network } = evaluator
   const { f, features } = await evaluator.features(batch.x)
@@ -245,8 +246,10 @@ async function addLastLayer({ evaluator, batch, labelled, ofRows, ofTerms }: Pre
   const { count, weights } = labelled
   const phi = labelled.rowsOf(features, features.length / (batch.examples * terms))
   const own = terms === 1 ? ofRows : ofTerms
+  // Where features are kept, the answer's curvature is made of them at the linear model's mode, not of these sums.
+  const inputs = kind.keepFeatures ? phi : asFloat64(phi)
   return { f, features: phi,
-    curvature: accumulateLastLayer(curvature, slots, phi, labelled.rowsOf(f, network.outputs), count, own, weights) }
+    curvature: accumulateLastLayer(curvature, slots, inputs, labelled.rowsOf(f, network.outputs), count, own, weights) }
 }
 
 /** The likelihood of a batch's rows, with the curvature that is asked for and the rows' weights. */

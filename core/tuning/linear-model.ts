@@ -9,7 +9,7 @@ import { asFloat64 } from '../curvature/real.js'
 import { gemm, type RealArray, symmetricEigen, symmetricEigenvalues, syrk,
   zerosLike } from '../kernels/linear-algebra.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
-import { lastLayerShape } from '../network/linear-shape.js'
+import { lastLayerShape, type LinearShape } from '../network/linear-shape.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { SumShape } from '../options/words.js'
 import type { LinearData } from '../sums/linear-data.js'
@@ -45,8 +45,10 @@ export interface LinearModel {
   spectrum(f: Float64Array, structure: 'kron' | 'diag'): TensorSpectrum[]
   /** Index in w of each entry of the C x width matrix (W, b). */
   readonly indices: Int32Array
-  /** phi1' phi1, width x width. */
+  /** phi1' phi1, width x width, made once. */
   gram(): Float64Array
+  /** phi1 phi1', N x N, made once. */
+  rowGram(): Float64Array
   /** Its eigen-decomposition. */
   gramEigen(): { readonly values: Float64Array, readonly vectors: Float64Array }
 }
@@ -69,6 +71,7 @@ export function linearModel(likelihood: LikelihoodModel, slots: readonly Paramet
   const direct: RealArray = features instanceof Float32Array ? Float32Array.from(phi) : phi
   const width = inputs + (bias < 0 ? 0 : 1)
   const size = outputs * width
+  const inner = grams(phi, examples, width)
   const indices = lastLayerIndices(slots)
   const inOrderOfTheta = (matrix: Float64Array): Float64Array => {
     const w = new Float64Array(size)
@@ -110,17 +113,19 @@ export function linearModel(likelihood: LikelihoodModel, slots: readonly Paramet
       }
     },
     meanSquare: () => labels.reduce((sum, value) => sum + value * value, 0) / Math.max(1, labels.length),
-    ...curvatures(likelihood, slots, data),
-    ...grams(phi, examples, width),
+    ...curvatures(likelihood, slots, data, inner),
+    ...inner,
   }
 }
 
-function curvatures(likelihood: LikelihoodModel, slots: readonly ParameterSlot[],
-  { features, examples }: LinearData): Pick<LinearModel, 'curvature' | 'hessian' | 'spectrum'> {
+type Grams = Pick<LinearModel, 'gram' | 'rowGram' | 'gramEigen'>
+
+function curvatures(likelihood: LikelihoodModel, slots: readonly ParameterSlot[], { features, examples }: LinearData,
+  inner: Grams): Pick<LinearModel, 'curvature' | 'hessian' | 'spectrum'> {
   const layer = lastLayerShape(slots)
-  const { out: outputs, in: inputs } = layer
+  const { out: outputs } = layer
   const curvature = (f: Float64Array, shape: SumShape): Curvature =>
-    accumulateLastLayer(zeroCurvature(shape, slots, [layer]), slots, features, f, examples, likelihood)
+    accumulateLastLayer(zeroCurvature(shape, slots, [layer]), slots, asFloat64(features), f, examples, likelihood)
   let inputValues: Float64Array | undefined
   return {
     curvature,
@@ -137,7 +142,7 @@ function curvatures(likelihood: LikelihoodModel, slots: readonly ParameterSlot[]
           )
           : []
       }
-      const a = inputValues ??= inputEigenvalues(features, examples, inputs)
+      const a = inputValues ??= inputEigenvalues(inner, examples, layer)
       const b = symmetricEigenvalues(outputs, likelihood.sumHessian(f, examples, outputs)).map(value =>
         Math.max(0, value)
       )
@@ -146,25 +151,38 @@ function curvatures(likelihood: LikelihoodModel, slots: readonly ParameterSlot[]
   }
 }
 
-function grams(phi: Float64Array, examples: number, width: number): Pick<LinearModel, 'gram' | 'gramEigen'> {
-  const gram = (): Float64Array => {
-    const matrix = new Float64Array(width * width)
-    syrk(width, examples, 1, phi, 0, matrix)
-    return matrix
+function grams(phi: Float64Array, examples: number, width: number): Grams {
+  const own: { columns?: Float64Array, rows?: Float64Array, eigen?: ReturnType<LinearModel['gramEigen']> } = {}
+  const gramOf = (n: number, k: number, matrix: Float64Array): Float64Array => {
+    const result = new Float64Array(n * n)
+    syrk(n, k, 1, matrix, 0, result)
+    return result
   }
-  let eigen: ReturnType<LinearModel['gramEigen']> | undefined
-  return { gram, gramEigen: () => eigen ??= symmetricEigen(width, gram()) }
+  const gram = (): Float64Array => own.columns ??= gramOf(width, examples, phi)
+  return {
+    gram,
+    rowGram: () => own.rows ??= gramOf(examples, width, transposed(phi, examples, width)),
+    gramEigen: () => own.eigen ??= symmetricEigen(width, gram()),
+  }
+}
+
+function transposed(matrix: Float64Array, rows: number, columns: number): Float64Array {
+  const result = new Float64Array(matrix.length)
+  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) result[j * rows + i] = matrix[i * columns + j]
+  return result
 }
 
 /**
  * Eigenvalues of A = phi' phi / N, not negative: those of phi phi' and zeros where there are fewer rows than inputs.
+ * The Gram matrices of phi1 have the ones of the bias beside it.
  */
-function inputEigenvalues(features: RealArray, examples: number, inputs: number): Float64Array {
-  const rows = asFloat64(features)
-  const size = Math.min(examples, inputs)
+function inputEigenvalues(inner: Grams, examples: number, { in: inputs, bias }: LinearShape): Float64Array {
+  const wide = examples < inputs
+  const [size, width] = wide ? [examples, examples] : [inputs, inputs + (bias < 0 ? 0 : 1)]
+  const gram = wide ? inner.rowGram() : inner.gram()
   const matrix = new Float64Array(size * size)
-  if (examples < inputs) gemm(false, true, size, size, inputs, 1, rows, rows, 0, matrix)
-  else syrk(inputs, examples, 1, rows, 0, matrix)
+  for (let i = 0; i < size; i++) matrix.set(gram.subarray(i * width, i * width + size), i * size)
+  if (wide && bias >= 0) { for (let i = 0; i < matrix.length; i++) matrix[i] -= 1 }
   const values = new Float64Array(inputs)
   values.set(symmetricEigenvalues(size, matrix).map(value => Math.max(0, value) / examples), inputs - size)
   return values

@@ -24,8 +24,9 @@ const FURTHEST = 2
 interface Rotation {
   readonly rank: number
   readonly values: Float64Array
-  /** Z, N x rank. */
-  readonly coordinates: Float64Array
+  /** Z, N x rank, and the same in float32. */
+  readonly coordinates: RealArray
+  readonly single: Float32Array
   /** V, width x rank. */
   readonly basis: Float64Array
 }
@@ -55,15 +56,13 @@ export interface RotatedMode extends LinearMode {
  */
 export function rotatedModes(model: LinearModel, start: Float64Array, rough = false): ModeFinder {
   const { outputs, examples, width, indices, size } = model
-  const rotation = rotate(model)
-  const { rank, coordinates, basis } = rotation
-  const single = Float32Array.from(coordinates)
+  const rotation = rotate(model, rough)
+  const { rank, coordinates, single, basis } = rotation
   const outputsAt = (weights: Float64Array, factor: RealArray): Float64Array => {
     const f = new Float64Array(examples * outputs)
     gemm(false, true, examples, outputs, rank, 1, factor, inPrecision(factor, weights), 0, f)
     return f
   }
-  const precise = rough ? single : coordinates
   const rotated = (w: Float64Array): Float64Array => {
     const [matrix, own] = [new Float64Array(outputs * width), new Float64Array(outputs * rank)]
     for (let i = 0; i < matrix.length; i++) matrix[i] = w[indices[i]]
@@ -83,14 +82,14 @@ export function rotatedModes(model: LinearModel, start: Float64Array, rough = fa
       const loss = model.loss(f)
       return { weights, f, loss, objective: scale * loss + delta / 2 * dot(weights, weights) }
     }
-    const factor = tolerance > COARSE ? single : precise
+    const factor = tolerance > COARSE ? single : coordinates
     const place = Math.log(delta / scale)
     const guess = extrapolated(path, place) ?? { weights: first, f: undefined }
     const from = pointAt(guess.weights, (factor === single ? guess.f : undefined) ?? outputsAt(guess.weights, factor))
     const { weights, f, loss } = await newtonMode(from, tolerance, work,
       async ({ weights: at, f: outputsThere }, forcing) => {
-        const direction = await directionAt(model, rotation, { single, precise: factor }, { scale, delta, weights: at,
-          f: outputsThere }, forcing)
+        const direction = await directionAt(model, rotation, factor, { scale, delta, weights: at, f: outputsThere },
+          forcing)
         // What a step changes needs no more digits than the step has: of the mode they are those that are left.
         return stepFrom(at, outputsThere, direction, outputsAt(direction, single), pointAt)
       })
@@ -139,9 +138,10 @@ function precisionAtZero(model: LinearModel, { rank, values, coordinates }: Rota
   const { outputs, examples, likelihood } = model
   const nothing = new Float64Array(examples * outputs)
   const gradient = new Float64Array(outputs * rank)
-  gemm(true, false, outputs, rank, examples, scale, model.residual(nothing), coordinates, 0, gradient)
+  gemm(true, false, outputs, rank, examples, 1, inPrecision(coordinates, model.residual(nothing)), coordinates, 0,
+    gradient)
   const squares = new Float64Array(rank)
-  for (let i = 0; i < gradient.length; i++) squares[i % rank] += gradient[i] ** 2
+  for (let i = 0; i < gradient.length; i++) squares[i % rank] += (scale * gradient[i]) ** 2
   // Of classes the shift of all of them is left out: I/C - 11'/C^2 is 1/C for what remains.
   const classes = likelihood.name === 'classification'
   const [own] = likelihood.hessianDiagonal(nothing, examples, outputs)
@@ -173,34 +173,33 @@ function moved(x: Float64Array, length: number, d: Float64Array): Float64Array {
   return result
 }
 
-/** The eigenbasis of phi phi' or of phi' phi. */
-function rotate(model: LinearModel): Rotation {
+/** The eigenbasis of phi phi' or of phi' phi. @param rough whether Z in float32 is enough */
+function rotate(model: LinearModel, rough: boolean): Rotation {
   const { examples, width, inputs } = model
   const wide = examples < width
-  const { values, vectors } = wide ? symmetricEigen(examples, gramOfRows(inputs, examples, width)) : model.gramEigen()
+  const { values, vectors } = wide ? symmetricEigen(examples, model.rowGram()) : model.gramEigen()
   const size = wide ? examples : width
-  const largest = values[size - 1] ?? 0
-  const kept = Array.from(values.keys()).filter(i => values[i] > NEGLIGIBLE * largest)
-  const rank = kept.length
-  const own = new Float64Array(size * rank)
-  for (let i = 0; i < size; i++) kept.forEach((column, k) => own[i * rank + k] = vectors[i * size + column])
-  const chosen = Float64Array.from(kept, i => values[i])
-  const roots = chosen.map(Math.sqrt)
+  const first = values.findIndex(value => value > NEGLIGIBLE * values[size - 1])
+  const rank = first < 0 ? 0 : size - first
+  const own = lastColumns(vectors, size, rank, new Float64Array(size * rank))
   const other = new Float64Array((wide ? width : examples) * rank)
   if (wide) gemm(true, false, width, rank, examples, 1, inputs, own, 0, other)
   else gemm(false, false, examples, rank, width, 1, inputs, own, 0, other)
-  const scaled = (matrix: Float64Array, factor: (root: number) => number): Float64Array =>
-    matrix.map((value, i) => value * factor(roots[i % rank]))
-  return wide
-    ? { rank, values: chosen, coordinates: scaled(own, root => root), basis: scaled(other, root => 1 / root) }
-    : { rank, values: chosen, coordinates: other, basis: own }
+  const chosen = values.slice(size - rank)
+  if (wide) {
+    scaleColumns(own, chosen.map(Math.sqrt))
+    scaleColumns(other, chosen.map(value => 1 / Math.sqrt(value)))
+  }
+  const [coordinates, basis] = wide ? [own, other] : [other, own]
+  const single = Float32Array.from(coordinates)
+  return { rank, values: chosen, coordinates: rough ? single : coordinates, single, basis }
 }
 
-/** phi phi', N x N. */
-function gramOfRows(inputs: Float64Array, examples: number, width: number): Float64Array {
-  const gram = new Float64Array(examples * examples)
-  gemm(false, true, examples, examples, width, 1, inputs, inputs, 0, gram)
-  return gram
+/** Multiplies each column by its factor, in place. */
+function scaleColumns(matrix: Float64Array, factors: Float64Array): void {
+  for (let at = 0; at < matrix.length; at += factors.length) {
+    for (let k = 0; k < factors.length; k++) matrix[at + k] *= factors[k]
+  }
 }
 
 /** Where a step starts, and what is minimised. */
@@ -211,19 +210,16 @@ interface StepStart {
   readonly f: Float64Array
 }
 
-/** Z in float32, and in the precision of outputs and gradients. */
-interface Coordinates {
-  readonly single: Float32Array
-  readonly precise: RealArray
-}
-
 /** Numbers in the precision of others: the kernels multiply arrays of one type. */
 function inPrecision(other: RealArray, values: Float64Array): RealArray {
   return other instanceof Float32Array ? new Float32Array(values) : values
 }
 
-/** Newton's direction, C x rank. Products with the Hessian are in float32: a direction needs no more digits. */
-async function directionAt(model: LinearModel, { rank, values }: Rotation, { single, precise }: Coordinates,
+/**
+ * Newton's direction, C x rank. Products with the Hessian are in float32: a direction needs no more digits.
+ * @param precise Z in the precision of the gradient
+ */
+async function directionAt(model: LinearModel, { rank, values, single }: Rotation, precise: RealArray,
   { scale, delta, weights, f }: StepStart, forcing: number): Promise<Float64Array> {
   const { outputs, examples, likelihood } = model
   const gradient = new Float64Array(outputs * rank)

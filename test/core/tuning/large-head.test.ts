@@ -1,5 +1,6 @@
 /** @file A large last layer is tuned by modes in the eigenbasis of its features; they are those of Newton's method. */
 import t from 'tap'
+import { symmetricEigen } from '../../../core/kernels/linear-algebra.js'
 import { likelihoodModel } from '../../../core/likelihood/registry.js'
 import { rowReservoir } from '../../../core/sums/row-reservoir.js'
 import { randomGenerator } from '../../../core/tensor/random.js'
@@ -27,6 +28,16 @@ for (const [name, outputs] of [['classification', 5], ['multilabel', 3], ['regre
       t.ok(relativeDifference(own.w, wanted.w) < 1e-6, `weights ${relativeDifference(own.w, wanted.w)}`)
       t.ok(relativeDifference(own.f, wanted.f) < 1e-6, 'outputs')
       t.ok(Math.abs(own.loss / wanted.loss - 1) < 1e-6, 'loss')
+      const finder = rotatedModes(model, start)
+      for (const before of [0.9, 0.5]) await finder.modeAt(scale, before, 0.03, {})
+      const last = await finder.modeAt(scale, delta, 1e-9, {})
+      t.ok(relativeDifference(last.w, wanted.w) < 1e-6, 'from the modes before it')
+      const [{ inputs: values }] = model.spectrum(wanted.f, 'kron')
+      const curvature = model.curvature(wanted.f, { structure: 'kron' })
+      const [block] = curvature.structure === 'kron' ? curvature.blocks : []
+      const factor = block.kind === 'weight' ? symmetricEigen(inputs, block.A).values : new Float64Array(0)
+      const largest = factor[inputs - 1] / examples
+      t.ok(values.every((value, i) => Math.abs(value - factor[i] / examples) < 1e-12 * largest), 'eigenvalues of A')
       const rough = await rotatedModes(model, start, true).modeAt(scale, delta, 1e-4, {})
       t.ok(relativeDifference(rough.f, wanted.f) < 1e-3, 'outputs of a sample of rows')
     })
