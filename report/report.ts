@@ -11,7 +11,7 @@ import type { Examples } from '../core/tensor/examples.js'
 import type { Tensor } from '../core/tensor/tensor.js'
 import { type Chart, charts } from './charts.js'
 import { loadDraw } from './draw.js'
-import { formatCount, formatNumber, percent } from './numbers.js'
+import { formatCount, formatNumber, formatRows, percent } from './numbers.js'
 import { htmlTable, notes, page, paragraphs, pictures, type Section } from './page.js'
 import { scoreTable, temperatureText } from './scores.js'
 
@@ -79,7 +79,7 @@ function lead({ likelihood }: PosteriorSummary, { network, posterior, rows }: Co
   const more = isNumberReport(network) || isNumberReport(posterior)
     ? ''
     : `; it answers ${percent(posterior.accuracy)} rightly, the network ${percent(network.accuracy)}`
-  return `A ${likelihood} network on ${formatCount(rows)} rows that it has not seen: ${scores}${more}.`
+  return `A ${likelihood} network on ${formatRows(rows)} that it has not seen: ${scores}${more}.`
 }
 
 function comparisonTable(comparison: Comparison): string {

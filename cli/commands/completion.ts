@@ -54,12 +54,18 @@ function bashScript(completions: Completions): string {
     '# polylaplace: source this file, for example from ~/.bashrc',
     '_polylaplace() {',
     '  local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}" command="${COMP_WORDS[1]}"',
+    '  local prefix=',
     '  COMPREPLY=()',
+    // --option=word: three words in bash, one in zsh.
+    '  if [ "$current" = = ]; then current=',
+    '  elif [ "$previous" = = ]; then previous="${COMP_WORDS[COMP_CWORD-2]}"',
+    '  else case "$current" in --*=*)',
+    '    previous="${current%%=*}"; prefix="$previous="; current="${current#*=}";; esac; fi',
     `  if [ "$COMP_CWORD" -eq 1 ]; then COMPREPLY=($(compgen -W "${[...completions.keys()].join(' ')}" -- "$current"))`,
     '    return; fi',
     '  case "$command $previous" in',
     ...words.map(([option, list]) =>
-      `    "${option}") COMPREPLY=($(compgen -W "${list.join(' ')}" -- "$current")); return;;`
+      `    "${option}") COMPREPLY=($(compgen -P "$prefix" -W "${list.join(' ')}" -- "$current")); return;;`
     ),
     '  esac',
     '  case "$current" in -*) case "$command" in',
@@ -73,7 +79,7 @@ function bashScript(completions: Completions): string {
     `    COMPREPLY=($(compgen -W "${SHELLS.join(' ')}" -- "$current")); return; fi`,
     // One file a line: names have spaces.
     "  local IFS=$'\\n'",
-    '  COMPREPLY=($(compgen -f -- "$current"))',
+    '  COMPREPLY=($(compgen -P "$prefix" -f -- "$current"))',
     '}',
     'complete -o filenames -F _polylaplace polylaplace',
     '',

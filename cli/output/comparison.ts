@@ -1,7 +1,7 @@
 /** @file The scores of network, temperature scaling and posterior as one table. */
 import type { Comparison } from '../../core/laplace/compare.js'
 import type { OutlierReport } from '../../core/laplace/outlier-reports.js'
-import { formatCount, percent } from '../../report/numbers.js'
+import { formatRows, percent } from '../../report/numbers.js'
 import { scoreTable, temperatureText } from '../../report/scores.js'
 import { table, wrap } from './table.js'
 
@@ -11,7 +11,7 @@ const WIDTH = 78
 /** The table, and where the temperature comes from. */
 export function comparisonTable(comparison: Comparison): string {
   const temperature = temperatureText(comparison)
-  return `${formatCount(comparison.rows)} rows\n\n${table(scoreTable(comparison))}\n` +
+  return `${formatRows(comparison.rows)}\n\n${table(scoreTable(comparison))}\n` +
     (temperature === undefined ? '' : `\n${wrap(temperature, WIDTH).map(line => `  ${line}\n`).join('')}`)
 }
 

@@ -189,8 +189,8 @@ function setFields(probabilities: Tensor, { level, quantiles, noise, calibration
   const scores = setScores(calibration)
   if (level === undefined || scores === undefined) {
     throw new OptionError('BAD_COMBINATION',
-      'Sets of classes at a level need a calibration: call conformalize(x, y) with rows that the network has not ' +
-        'seen, and predict with the posterior that it returns.', { option: 'level' })
+      'Sets of classes at a level need a calibration by rows that the network has not seen: ' +
+        'conformalize(x, y). Predict with the posterior that it gives.', { option: 'level' })
   }
   const [rows, outputs] = probabilities.shape
   if (rows === 0) return { level, interval: kindOf(calibration), sets: noSets(outputs) }

@@ -90,6 +90,9 @@ const VALUES: readonly (readonly [text: string, Readonly<Record<Language, string
   ['[0.05, 0.95]', { node: '[0.05, 0.95]', python: '[0.05, 0.95]', r: 'c(0.05, 0.95)', cli: '0.05,0.95' }],
   ['validation: { x, y }', { node: 'validation: { x, y }', python: 'X_val=, y_val=', r: 'validation = list(x = , y = )',
     cli: '--validation FILE' }],
+  ['conformalize(x, y)', { node: 'conformalize(x, y)', python: 'conformalize(X, y)', r: 'conformalize(la, x, y)',
+    cli: 'polylaplace conformalize POSTERIOR --data FILE --out FILE' }],
+  ["tune: 'auto'", { node: "tune: 'auto'", python: "method='auto'", r: "tune = 'auto'", cli: '--tune auto' }],
   ['validation: 0.1', { node: 'validation: 0.1', python: 'validation_fraction=0.1', r: 'validation = 0.1',
     cli: '--validation 0.1' }],
 ]

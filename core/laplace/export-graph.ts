@@ -139,7 +139,7 @@ function checkOutput({ options, conformal, trainingVariances }: PosteriorState, 
   }
   if (!OF_OUTPUTS.includes(name)) checkKind(likelihood, name, refuse)
   if (name === 'sets' && conformal === undefined) {
-    refuse('sets need a calibration. Call conformalize(x, y) with rows that the network has not seen, and export the ' +
+    refuse('sets need a calibration by rows that the network has not seen: conformalize(x, y). Export the ' +
       'posterior that it returns.')
   }
   if ((name === 'lower' || name === 'upper') && likelihood === 'poisson' && conformal === undefined) {

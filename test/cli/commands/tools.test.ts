@@ -21,6 +21,9 @@ const COMPLETED: readonly [line: string, completions: readonly string[]][] = [
   ['predict a --hel', ['--help']],
   ['completion f', ['fish']],
   ['fit some', ['some rows.csv']],
+  ['fit --likelihood=re', ['regression']],
+  ['predict a --format=', ['csv', 'json', 'npy', 'parquet']],
+  ['fit --data=some', ['some rows.csv']],
 ]
 
 /** The completions of each line by a shell that reads our script. */
@@ -31,7 +34,9 @@ async function completedBy(shell: string, at: string, lines: readonly string[]):
   const out = execFileSync(shell, [NO_SETTINGS[shell], program, script, ...lines], { cwd: at, encoding: 'utf8',
     env: { ...process.env, HOME: at, TERM: 'dumb' } })
   return out.split('\n--\n').slice(0, -1).map(part =>
-    part.split('\n').filter(line => line !== '').map(line => line.replaceAll('\\', '')).sort()
+    // Some shells offer the word alone, some the option with it.
+    part.split('\n').filter(line => line !== '').map(line => line.replaceAll('\\', '').replace(/^--[\w-]+=/, ''))
+      .sort()
   )
 }
 
