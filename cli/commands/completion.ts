@@ -77,9 +77,9 @@ function bashScript(completions: Completions): string {
     '  esac; return;; esac',
     '  if [ "$command" = completion ]; then',
     `    COMPREPLY=($(compgen -W "${SHELLS.join(' ')}" -- "$current")); return; fi`,
-    // One file a line: names have spaces.
+    // One file a line: names have spaces. zsh looks for files by PREFIX, whatever compgen is asked.
     "  local IFS=$'\\n'",
-    '  COMPREPLY=($(compgen -P "$prefix" -f -- "$current"))',
+    '  COMPREPLY=($(PREFIX="$current"; compgen -f -- "$current")); COMPREPLY=("${COMPREPLY[@]/#/$prefix}")',
     '}',
     'complete -o filenames -F _polylaplace polylaplace',
     '',

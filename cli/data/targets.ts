@@ -68,8 +68,10 @@ function textTargets(column: string, cells: readonly string[], likelihood: Likel
     throw new DataError('BAD_LABELS',
       `Target column '${column}' holds text ('${
         cells[0].slice(0, 40)
-      }'), and the posterior was fitted to numbers: it is not known which label is which. Code it by the same numbers, or fit with --classes and the classes' names.`,
-      { column })
+      }'), and the posterior was fitted to numbers: it ` +
+        'is not known which label is which. Code it by the same numbers, or fit with --classes, which names them.', {
+      column,
+    })
   }
   const labels = known ?? [...new Set(cells)].sort()
   if (labels.length > MOST_LABELS) {

@@ -56,6 +56,7 @@ export const OPTION_NAMES: Readonly<Record<string, OptionName>> = {
   sampleWeight: { python: 'sample_weight', r: 'weights', cli: '--weights' },
   blocks: alike('blocks'),
   rank: alike('rank'),
+  samples: alike('samples'),
   nSubset: alike('n_subset'),
   independentOutputs: alike('independent_outputs'),
   seed: alike('seed'),
