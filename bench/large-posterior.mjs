@@ -1,8 +1,8 @@
 /**
- * @file Low-rank and functional posteriors of a network whose P x P can never be stored: CPU time, wall time and the
+ * @file Low-rank, functional and sampled posteriors of a network whose P x P can never be stored: CPU time, wall time and the
  * largest resident memory of fit and prediction.
  *
- *     node bench/large-posterior.mjs lowrank|functional [--sizes A,B,C] [--rows N] [--rank R] [--threads T]
+ *     node bench/large-posterior.mjs lowrank|functional|samples [--sizes A,B,C] [--rows N] [--rank R] [--samples K] [--threads T]
  *
  * The network and its rows are drawn by a seed; 10,006,004 weights by default.
  */
@@ -13,7 +13,7 @@ import { laplace } from '../dist/index.js'
 
 const { values: options, positionals: [structure = 'lowrank'] } = parseArgs({ allowPositionals: true,
   options: { sizes: { type: 'string', default: '1000,2500,3000,4' }, rows: { type: 'string', default: '500' },
-    rank: { type: 'string', default: '8' }, threads: { type: 'string' } } })
+    rank: { type: 'string', default: '8' }, samples: { type: 'string', default: '16' }, threads: { type: 'string' } } })
 const sizes = options.sizes.split(',').map(Number)
 const [rows, rank] = [Number(options.rows), Number(options.rank)]
 const random = randomGenerator(1)
@@ -29,7 +29,11 @@ sizes.slice(1).forEach((out, i) => {
 const classes = sizes[sizes.length - 1]
 const [x, xNew] = [normals([rows, sizes[0]], 1), normals([50, sizes[0]], 1)]
 const started = performance.now()
-const own = structure === 'lowrank' ? { rank } : { nSubset: Math.max(1, Math.floor(rank / classes)) }
+const own = structure === 'lowrank'
+  ? { rank }
+  : structure === 'samples'
+  ? { samples: Number(options.samples) }
+  : { nSubset: Math.max(1, Math.floor(rank / classes)) }
 const posterior = await laplace(b.build([h]), { likelihood: 'classification', subset: 'all', structure,
   priorPrecision: 100, ...own, ...(options.threads === undefined ? {} : { threads: Number(options.threads) }) })
   .fit(nested(x), Array.from({ length: rows }, (_, n) => n % classes))
@@ -37,7 +41,8 @@ const fitted = spent()
 const { variance } = await posterior.predict(nested(xNew), { uncertainty: false })
 console.log(
   JSON.stringify({ structure, parameters: posterior.parameterCount, rows, rank, fit: fitted, all: spent(),
-    logDetRatio: posterior.core.logDetRatio, variance: Array.from(variance.data.slice(0, 3)) }, undefined, 1),
+    logDetRatio: posterior.core.logDetRatio, variance: Array.from(variance.data.slice(0, 3)), notes: posterior.notes },
+    undefined, 1),
 )
 
 function nested({ data, shape: [n, width] }) {

@@ -10,7 +10,7 @@ import type { Curvature, EkfacCurvature, FactoredCurvature, KronBlock, ProcessCu
   ProcessPart } from '../curvature/curvature.js'
 import { addTransposedProduct, jacobianGram, jacobianTimes, joinVectors, splitVectors,
   zeroVectors } from '../curvature/jacobian-products.js'
-import { denseJacobian, joinJacobians, outputJacobian, selectExamples } from '../curvature/jacobian.js'
+import { denseJacobian, outputJacobian } from '../curvature/jacobian.js'
 import { OptionError, ResourceError } from '../errors/errors.js'
 import { gemm, symmetricEigen } from '../kernels/linear-algebra.js'
 import { likelihoodModel } from '../likelihood/registry.js'
@@ -23,13 +23,13 @@ import { parameterCount } from '../network/parameter-slot.js'
 import type { FactoredStructure } from '../options/posterior-choice.js'
 import { eigenbases, rotatedTensor } from '../posterior/ekfac.js'
 import { batchWithin, multiplicationsPerExample } from '../programs/cost.js'
-import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { sharedRows } from '../sums/shared-rows.js'
 import { sampledRows } from '../tensor/rows.js'
 import type { FitTask } from './fit-task.js'
 import { leavesOut, pairsOfMatrix, pairsOfProducts } from './hessian-eigenpairs.js'
 import type { TrainingRows } from './linear-fit-result.js'
-import { eachSeeded, outputRoots, plainOutputs, roots, type RowSeeds, type SomeRows } from './seeded-rows.js'
+import { eachSeeded, keptJacobian, outputRoots, plainOutputs, roots, type RowSeeds,
+  type SomeRows } from './seeded-rows.js'
 
 /** Numbers of all rows of V that are written out, and the largest matrix that is decomposed. */
 const MOST_WRITTEN = 1 << 25
@@ -240,12 +240,7 @@ function pairsOfRows(V: Float64Array, size: number, threshold = 1e-14): Eigenpai
 async function pairsOfFactors(task: FitTask, rows: TrainingRows, wanted: number | ((values: Float64Array) => boolean),
   work: WorkOptions): Promise<Eigenpairs> {
   const { slots } = task.evaluator
-  const batches: FactoredJacobian[] = []
-  await eachSeeded(task, rows, roots(task), work, own => {
-    // What a program hands over is its own until it runs again.
-    batches.push(selectExamples(own, Int32Array.from({ length: own.examples }, (_, n) => n)))
-  })
-  const jacobian = joinJacobians(batches)
+  const jacobian = await keptJacobian(task, rows, work)
   const count = jacobian.examples * jacobian.seeds
   const gram = jacobianGram(slots, jacobian, jacobian)
   let largest = 0

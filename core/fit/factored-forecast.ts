@@ -4,7 +4,7 @@ import { parameterCount } from '../network/parameter-slot.js'
 import { multiplicationsPerExample } from '../programs/cost.js'
 import { canBeWritten } from './factored-curvature.js'
 import type { FitTask } from './fit-task.js'
-import { bytesOfDraws, USUAL_PRODUCTS } from './sampled-curvature.js'
+import { bytesOfDraws, workOfDraws } from './sampled-curvature.js'
 
 /** Bytes at the fit's widest and of the posterior at its own, and multiplications of the fit. */
 export interface FactoredNeed {
@@ -21,7 +21,8 @@ const PASSES = 20
 const USUAL_RANK = 64
 
 /** The need of a structure for so many rows; none where it is a sum. */
-export function factoredNeed({ evaluator, options }: FitTask, examples: number): FactoredNeed {
+export function factoredNeed(task: FitTask, examples: number): FactoredNeed {
+  const { evaluator, options } = task
   const { factored } = options
   if (factored === undefined || factored.of === 'ekfac') return { fit: 0, held: 0, multiplications: 0 }
   const { slots, network: { outputs } } = evaluator
@@ -38,9 +39,9 @@ export function factoredNeed({ evaluator, options }: FitTask, examples: number):
         (factored.nystroem ? examples * (work + seeds * count ** 2) : 0) }
   }
   if (factored.of === 'samples') {
-    const bytes = evaluator.precision === 'float32' ? 4 : 8
-    return { fit: bytesOfDraws(factored.samples, size, bytes), held: 2 * bytes * factored.samples * size,
-      multiplications: USUAL_PRODUCTS * factored.samples * examples * multiplicationsPerExample(evaluator, 1) }
+    return { fit: bytesOfDraws(task, factored.samples, examples),
+      held: 2 * (evaluator.precision === 'float32' ? 4 : 8) * factored.samples * size,
+      multiplications: workOfDraws(task, factored.samples, examples) }
   }
   const rank = Math.min(size, factored.rank < 1 ? USUAL_RANK : factored.rank)
   const count = examples * seeds

@@ -16,7 +16,6 @@ import { exampleCount, type Examples, examplesBytes } from '../tensor/examples.j
 import type { Tensor } from '../tensor/tensor.js'
 import { accumulationFor } from './accumulation-for.js'
 import type { BeyondFeatures } from './beyond-features.js'
-import { curvatureProducts } from './curvature-products.js'
 import { factoredCurvature } from './factored-curvature.js'
 import { finishFit } from './finish-fit.js'
 import type { FitTask, LinearTask } from './fit-task.js'
@@ -27,7 +26,7 @@ import type { TrainingRows } from './linear-fit-result.js'
 import { alwaysTooLarge, fitLowRank, forecastLinearModel, tooLarge } from './low-rank-fit.js'
 import { fitWithNoiseCovariance } from './noise-covariance-fit.js'
 import { priorFromLinearModel } from './prior-from-linear-model.js'
-import { sampledFit, USUAL_PRODUCTS } from './sampled-curvature.js'
+import { drawSpace, sampledFit } from './sampled-curvature.js'
 import { type UntrainedError, untrainedError } from './untrained-error.js'
 
 /** A fit that has its programs. */
@@ -132,9 +131,9 @@ function factoredFit(task: FitTask, wanted: FactoredStructure, notes: string[]):
 async function finishSamples(task: FitTask, samples: number, rows: TrainingRows, sums: FitSums,
   notes: readonly string[], work: WorkOptions): Promise<PosteriorState> {
   const { options, plan, evaluator } = task
-  const products = await curvatureProducts(task, rows, samples * USUAL_PRODUCTS, work)
+  const space = await drawSpace(task, rows, samples, work)
   try {
-    const { curvature, settings, notes: own } = await sampledFit(task, samples, products, {
+    const { curvature, settings, notes: own } = await sampledFit(task, samples, space, {
       likelihood: likelihoodModel(options.likelihood, options),
       loss: sums.loss,
       examples: sums.agreement?.examples ?? sums.examples,
@@ -146,7 +145,7 @@ async function finishSamples(task: FitTask, samples: number, rows: TrainingRows,
     }, { notes: [...notes, ...own] }, work)
     return { ...state, options, tuned: plan.tune }
   } finally {
-    await products.dispose()
+    await space.dispose()
   }
 }
 

@@ -1,5 +1,6 @@
 /** @file Rows of a Jacobian times seeds, batch by batch: roots of the likelihood's Hessian, or outputs themselves. */
 import type { WorkOptions } from '../budget/progress.js'
+import { joinJacobians, selectExamples } from '../curvature/jacobian.js'
 import { lastLayerJacobian } from '../curvature/last-layer.js'
 import { type RealArray, zerosLike } from '../kernels/linear-algebra.js'
 import { likelihoodModel } from '../likelihood/registry.js'
@@ -60,4 +61,14 @@ export async function eachSeeded({ evaluator, options }: FitTask, { x, examples 
       visit({ ...own, seeds: count, factors: own.factors.map(factor => ({ ...factor, g: seeds(f) })) }, from)
     }
   })
+}
+
+/** The Jacobian of all rows times a root of Lambda, in factors. */
+export async function keptJacobian(task: FitTask, rows: SomeRows, work: WorkOptions): Promise<FactoredJacobian> {
+  const batches: FactoredJacobian[] = []
+  await eachSeeded(task, rows, roots(task), work, own => {
+    // What a program hands over is its own until it runs again.
+    batches.push(selectExamples(own, Int32Array.from({ length: own.examples }, (_, n) => n)))
+  })
+  return joinJacobians(batches)
 }
