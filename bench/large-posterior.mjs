@@ -1,8 +1,9 @@
 /**
- * @file Low-rank, functional and sampled posteriors of a network whose P x P can never be stored: CPU time, wall time and the
- * largest resident memory of fit and prediction.
+ * @file Low-rank, functional and sampled posteriors of a network whose P x P can never be stored: CPU time, wall time
+ * and the largest resident memory of fit and prediction.
  *
- *     node bench/large-posterior.mjs lowrank|functional|samples [--sizes A,B,C] [--rows N] [--rank R] [--samples K] [--threads T]
+ *     node bench/large-posterior.mjs lowrank|functional|samples [--sizes A,B,C] [--rows N] [--rank R] [--samples K]
+ *       [--threads T]
  *
  * The network and its rows are drawn by a seed; 10,006,004 weights by default.
  */

@@ -34,6 +34,10 @@ import { eachSeeded, keptJacobian, outputRoots, plainOutputs, roots, type RowSee
 /** Numbers of all rows of V that are written out, and the largest matrix that is decomposed. */
 const MOST_WRITTEN = 1 << 25
 const MOST_DECOMPOSED = 2500
+/** Rows of V up to which V V' is there as a matrix, whose leading eigenvectors are iterated if it is not decomposed. */
+export const MOST_GRAM = 5000
+/** Vectors of P doubles for each that is iterated. */
+const COPIES = 6
 
 /** Whether so many rows of V are written out, and decomposed on their smaller side. */
 export function canBeWritten(count: number, size: number): boolean {
@@ -42,6 +46,8 @@ export function canBeWritten(count: number, size: number): boolean {
 
 /** Most products of H with all vectors, and the change of eigenvalues that ends them. */
 const MOST_PASSES = 60
+/** The same where H is that of the rows, V V', and a product costs next to nothing. */
+const MOST_GRAM_PASSES = 1000
 const SETTLED = 1e-9
 
 /**
@@ -202,7 +208,7 @@ async function eigenpairs(task: FitTask, rows: TrainingRows, wanted: number | ((
   if (canBeWritten(count, size)) {
     return pairsOfRows(await writtenRows(task, rows, roots(task), work), size)
   }
-  if (count <= MOST_DECOMPOSED && slots.every(({ elements }) => elements === undefined)) {
+  if (count <= MOST_GRAM && slots.every(({ elements }) => elements === undefined)) {
     return pairsOfFactors(task, rows, wanted, work)
   }
   if (subset !== 'all' || slots.some(({ elements }) => elements !== undefined)) {
@@ -243,9 +249,7 @@ async function pairsOfFactors(task: FitTask, rows: TrainingRows, wanted: number 
   const jacobian = await keptJacobian(task, rows, work)
   const count = jacobian.examples * jacobian.seeds
   const gram = jacobianGram(slots, jacobian, jacobian)
-  let largest = 0
-  for (let i = 0; i < count; i++) largest = Math.max(largest, gram[i * count + i])
-  const { values, vectors } = leadingEigenpairs(count, gram, 1e-14 * largest)
+  const { values, vectors } = await pairsOfGram(count, gram, wanted, task.options.seed, work)
   let kept = typeof wanted === 'number' ? Math.min(wanted, values.length) : 1
   if (typeof wanted !== 'number') { while (kept < values.length && !wanted(values.subarray(0, kept))) kept++ }
   // In float64, as the sums of products are.
@@ -256,12 +260,38 @@ async function pairsOfFactors(task: FitTask, rows: TrainingRows, wanted: number 
   return { values: values.slice(0, kept), vectors: joinVectors(slots, found) }
 }
 
+/** The eigenpairs of V V': all of them where it is small, else those that are wanted and some beyond. */
+async function pairsOfGram(count: number, gram: Float64Array, wanted: number | ((values: Float64Array) => boolean),
+  seed: number, { signal }: WorkOptions): Promise<Eigenpairs> {
+  if (count <= MOST_DECOMPOSED) {
+    let largest = 0
+    for (let i = 0; i < count; i++) largest = Math.max(largest, gram[i * count + i])
+    return leadingEigenpairs(count, gram, 1e-14 * largest)
+  }
+  for (let target = typeof wanted === 'number' ? wanted : 16;; target *= 2) {
+    const own = iteratedVectors(Math.min(count, target), count)
+    const { basis, images } = await leadingSubspace(
+      { count: own, size: count, wanted: target, seed, mostPasses: MOST_GRAM_PASSES, settled: SETTLED, signal },
+      vectors => {
+        const products = new Float64Array(own * count)
+        gemm(false, false, own, count, count, 1, vectors, gram, 0, products)
+        return Promise.resolve(products)
+      },
+      (vectors, found) => ({ values: ritzValues(own, count, vectors, found) }),
+    )
+    const pairs = eigenpairsOfProducts(own, basis, images)
+    if (typeof wanted === 'number' || wanted(pairs.values) || own === count) return pairs
+  }
+}
+
 /** Subspace iteration from seeded random vectors until the wanted eigenvalues settle; spare ones come with them. */
 async function iterated({ evaluator, pool, options }: FitTask, { x, examples }: TrainingRows, target: number,
   work: WorkOptions): Promise<Eigenpairs> {
   const { network, slots } = evaluator
   const size = parameterCount(slots)
   const count = iteratedVectors(target, size)
+  const needed = COPIES * 8 * count * size
+  if (needed > options.memoryLimit) throw tooManyVectors(count, size, needed, options.memoryLimit)
   const likelihood = likelihoodModel(options.likelihood, options)
   const f = new Float64Array(examples * network.outputs)
   await forEachBatch(examples, batchWithin(evaluator, 1, 'outputs', options, examples), 'fit', work,
@@ -282,6 +312,15 @@ async function iterated({ evaluator, pool, options }: FitTask, { x, examples }: 
   } finally {
     await products.dispose()
   }
+}
+
+function tooManyVectors(count: number, size: number, needed: number, limit: number): ResourceError {
+  return new ResourceError('OUT_OF_MEMORY',
+    `The ${count} vectors of ${size} numbers that find the leading eigenvectors would need ${
+      formatBytes(needed)
+    }, more `
+      + `than the limit of ${formatBytes(limit)} (option memoryLimit). Take a smaller rank, fewer rows (rows times `
+      + `outputs up to ${MOST_GRAM} need no such vectors), or structure 'diag'.`, { needed, limit })
 }
 
 /** The eigenvalues of H on what the basis spans, the largest first. */

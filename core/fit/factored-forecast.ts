@@ -2,7 +2,7 @@
 import { likelihoodModel } from '../likelihood/registry.js'
 import { parameterCount } from '../network/parameter-slot.js'
 import { multiplicationsPerExample } from '../programs/cost.js'
-import { canBeWritten } from './factored-curvature.js'
+import { canBeWritten, MOST_GRAM } from './factored-curvature.js'
 import type { FitTask } from './fit-task.js'
 import { bytesOfDraws, workOfDraws } from './sampled-curvature.js'
 
@@ -49,6 +49,11 @@ export function factoredNeed(task: FitTask, examples: number): FactoredNeed {
   if (canBeWritten(count, size)) {
     return { fit: COPIES * 8 * count * size, held,
       multiplications: examples * work + count * size * Math.min(count, size) }
+  }
+  if (count <= MOST_GRAM) {
+    const widths = slots.reduce((sum, { size: own, shape: [out = 1] }) => sum + out + own / Math.max(1, out), 0)
+    return { fit: COPIES * 8 * (count ** 2 + rank * size), held,
+      multiplications: examples * work + count ** 2 * widths + rank * count * size }
   }
   const vectors = Math.min(size, 2 * rank + 10)
   return { fit: 2 * COPIES * 8 * vectors * size, held, multiplications: PASSES * vectors * examples * work }

@@ -16,8 +16,8 @@ import { once } from '../posterior/posterior.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { vectorsAtOnce } from '../sums/shared-rows.js'
 import { randomGenerator } from '../tensor/random.js'
+import type { Drawn, DrawSpace } from './draw-space.js'
 import type { FitTask } from './fit-task.js'
-import type { Drawn, DrawSpace } from './sampled-curvature.js'
 import { keptJacobian, type SomeRows } from './seeded-rows.js'
 
 /** The draws of a task with one prior precision over whole tensors. @throws CancelledError */

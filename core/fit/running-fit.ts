@@ -26,7 +26,7 @@ import type { TrainingRows } from './linear-fit-result.js'
 import { alwaysTooLarge, fitLowRank, forecastLinearModel, tooLarge } from './low-rank-fit.js'
 import { fitWithNoiseCovariance } from './noise-covariance-fit.js'
 import { priorFromLinearModel } from './prior-from-linear-model.js'
-import { drawSpace, sampledFit } from './sampled-curvature.js'
+import { checkDraws, drawSpace, sampledFit } from './sampled-curvature.js'
 import { type UntrainedError, untrainedError } from './untrained-error.js'
 
 /** A fit that has its programs. */
@@ -102,6 +102,7 @@ function summedAndAsked(task: FitTask, notes: string[], asked: UntrainedError): 
 /** Sums loss and diagonal, and keeps the rows for a curvature that is known by some of its own. */
 function factoredFit(task: FitTask, wanted: FactoredStructure, notes: string[]): RunningFit {
   const { options } = task
+  if (wanted.of === 'samples') checkDraws(task, wanted.samples, 1)
   const summed = { ...task, options: sumsHessian(task) ? { ...options, structure: 'full' as const } : options }
   const accumulation = accumulationFor(summed, false, notes)
   const kept: Batch[] = []

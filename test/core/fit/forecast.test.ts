@@ -104,7 +104,7 @@ t.test('structures that keep rows, or vectors, are forecast with them', async t 
     nSubset: 100 }, 100 * row, 400], [{ structure: 'functional', nSubset: 100, nystroem: true }, 100 * row, 400], [{
     structure: 'lowrank',
     rank: 50,
-  }, 8 * 50 * 3604, 400]] as const) {
+  }, 8 * 50 * 3604, 400], [{ structure: 'samples', samples: 200 }, 8 * 200 * 3604, 400]] as const) {
     const prepared = laplace(perceptron(draw, 40, 80, 4, 'Tanh'), { ...ALL, ...options })
     const { stages } = prepared.forecast({ rows, predict: 100 })
     t.ok(stages[0].bytes > 2 * least, `${JSON.stringify(options)}: ${formatBytes(stages[0].bytes)}`)
