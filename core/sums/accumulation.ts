@@ -76,6 +76,8 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
   const seedsOfTerm = curvatureSeeds(likelihood, outputs, options)
   const seeds = seedsOfTerm * termsOf(network)
   const atOnce = seedsAtOnce(evaluator, seedsOfTerm, 'sums', options)
+  const turns = termsOf(network) === 1 ? Math.ceil(seedsOfTerm / atOnce) : 1
+  if (turns >= MANY_TURNS) note(turnsNote(seedsOfTerm, turns, options))
   const shards = shardCount(sumBytes(options, slots, layers))
   const scheduler = scheduleBatches(pool, { structure: options.structure, blocks: options.blocks,
     curvature: options.curvature, draws: options.draws, seed: options.seed, kfacApprox: options.kfacApprox,
@@ -117,6 +119,18 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
           agreement: noAgreement(options.likelihood, outputs) },
     linearData: async () => features?.data(),
   }
+}
+
+/** Turns of a row's backward passes from which on a user is told of them: each goes through the network anew. */
+const MANY_TURNS = 8
+
+function turnsNote(seeds: number, turns: number, { curvature }: FitOptions): string {
+  const fewer = curvature === 'mc_fisher'
+    ? 'Fewer labels (option draws) take as many fewer passes'
+    : "Curvature 'mc_fisher' takes one for each label that it draws (option draws)"
+  return `Each row takes ${seeds} backward passes, ${Math.ceil(seeds / turns)} of them at once within memoryLimit, and `
+    + `so ${turns} turns through the network; \`forecast\` says how long that is. ${fewer}, `
+    + "and subset 'last_layer' none."
 }
 
 /** A sample of the rows of a last layer, drawn by the seed. */

@@ -40,6 +40,23 @@ function difference(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return Array.from(a).reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), 0) / size
 }
 
+t.test('many turns are told, with what takes fewer', async t => {
+  const wide = new GraphBuilder('float64')
+  const hidden = wide.node('Tanh', [
+    wide.node('Conv', [wide.input('x', [BATCH, 1, 24, 24]), wide.parameter('a', draw(3, 1, 3, 3))], {
+      kernel_shape: [3, 3],
+      pads: [1, 1, 1, 1],
+    }),
+  ])
+  const flat = wide.node('Flatten', [wide.node('GlobalAveragePool', [hidden])])
+  const many = wide.build([wide.node('Gemm', [flat, wide.parameter('c', draw(60, 3))], { transB: 1 })])
+  const notesOf = async (own: object): Promise<string> =>
+    (await laplace(many, { ...settings, structure: 'kron', memoryLimit: 1_000_000, ...own }).fit(x, y))
+      .summary().notes.join(' ')
+  t.match(await notesOf({}), /Each row takes 59 backward passes, .* 'mc_fisher' takes one for each label/)
+  t.notMatch(await notesOf({ curvature: 'mc_fisher' }), /backward passes/)
+})
+
 for (const options of [{ structure: 'kron' }, { structure: 'diag' }, { structure: 'full' }, { structure: 'blockdiag' },
   { structure: 'kron', kfacApprox: 'reduce' }, { structure: 'full', curvature: 'hessian', priorPrecision: 50 }, {
   structure: 'kron',
