@@ -28,8 +28,10 @@ export function unfoldTensors(graph: Graph, origins: Origins): Graph {
   const builder = GraphBuilder.from(graph, 'float32')
   const before: Node[] = []
   const renamed = new Map<string, string>()
+  const read = new Set(graph.nodes.flatMap(node => node.inputs))
   for (const [name, value] of graph.initializers) {
-    const recipe = isFloat(value.dtype) && value.data.length > 1 ? recipeOf(name, value, graph, origins) : undefined
+    if (!isFloat(value.dtype) || value.data.length < 2 || !read.has(name)) continue
+    const recipe = recipeOf(name, value, graph, origins)
     if (recipe === undefined) continue
     const { from, steps } = recipe
     if (typeof from === 'string') builder.initializers.delete(name)
