@@ -99,8 +99,9 @@ export function openChoices(graph: Graph, parameters: readonly string[], guessed
   const statistics = new Set(
     graph.nodes.filter(node => node.op === 'BatchNormalization').flatMap(node => node.inputs.slice(3, 5)),
   )
+  const read = new Set(graph.nodes.flatMap(node => node.inputs))
   const others = [...graph.initializers].filter(([name, value]) =>
-    isFloat(value.dtype) && value.data.length > 1 && !chosen.has(name) && !statistics.has(name)
+    isFloat(value.dtype) && value.data.length > 1 && !chosen.has(name) && !statistics.has(name) && read.has(name)
   ).map(([name]) => name)
   const numbers = [...graph.initializers].filter(([name, value]) =>
     isFloat(value.dtype) && value.data.length === 1 && !chosen.has(name) &&

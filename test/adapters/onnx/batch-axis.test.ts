@@ -217,6 +217,21 @@ t.test('a fixed batch with positions that are joined with the examples', async t
   t.same(runGraph(graph, new Map([['x', x]]), 'float32').get('y'), tensor('float32', [2, 5, 2], plain))
 })
 
+t.test('inputs that all have one number an example', t => {
+  const graph = readOnnx(b.model({
+    nodes: [b.node('Gather', ['table', 'user'], ['u'], { axis: 0 }), b.node('Gather', ['table', 'item'], ['v'], {
+      axis: 0,
+    }), b.node('Mul', ['u', 'v'], ['m']), b.node('MatMul', ['m', 'w'], ['y'])],
+    tensors: [weight, b.floats('table', [3, 4], Array.from({ length: 12 }, (_, i) => i + 1))],
+    inputs: [b.value('user', [5], b.INT64), b.value('item', [5], b.INT64)],
+    outputs: [b.value('y', [5, 2])],
+  }))
+  t.same(graph.inputs.map(({ shape }) => shape), [[BATCH], [BATCH]])
+  const row = tensor('int64', [2], [0, 2])
+  t.same(runGraph(graph, new Map([['user', row], ['item', row]]), 'float32').get('y')?.shape, [2, 2])
+  t.end()
+})
+
 t.test('a fixed batch whose examples change each other is refused, and the refusal says so', async t => {
   const mean = [b.node('ReduceMean', ['h'], ['mean'], { axes: [0], keepdims: 1 }), b.node('Sub', ['h', 'mean'], ['m'])]
   const graph = readOnnx(twoLayers(3, mean))

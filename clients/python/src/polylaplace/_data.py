@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ._arguments import is_whole
-from ._exceptions import DataError, OptionError
+from ._exceptions import DataError, OptionError, StateError
 from ._likelihoods import has_numbers
 
 #: Any array of this package.
@@ -61,6 +61,12 @@ def frame_columns(value: Any) -> tuple[Any, ...] | None:
 def _from_torch(tensor: Any, name: str) -> Any:
     if getattr(tensor, "is_meta", False):
         raise DataError(f"{name} is a tensor of the device 'meta', which holds no numbers.", "BAD_ARRAY")
+    if type(tensor).__name__ in ("UninitializedParameter", "UninitializedBuffer"):
+        raise StateError(
+            f"{name} is a tensor of a lazy layer, which has no shape and no numbers yet: call the module once with an "
+            "example, or load its weights.",
+            "NOT_FITTED",
+        )
     if getattr(tensor, "is_sparse", False):
         raise DataError(f"{name} is a sparse tensor; give it as a dense one ({name}.to_dense()).", "BAD_ARRAY")
     tensor = tensor.detach().cpu()
