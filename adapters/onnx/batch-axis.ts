@@ -111,9 +111,10 @@ function typed(graph: Graph): TypedGraph {
 }
 
 /**
- * What to try: the only axis of inputs that all have one number an example; else the first axis, or the second one, which carries the examples of sequences that have time first; of all
- * inputs that have the same length there, those with one number an example among them or not, else of the first input
- * alone. Where the first axis is for one example, the second one is none of examples.
+ * What to try: the only axis of inputs that all have one number an example; else the first axis, or the second one,
+ * which carries the examples of sequences that have time first; of all inputs that have the same length there, those
+ * with one number an example among them or not, else of the first input alone. Where the first axis is for one example,
+ * the second one is none of examples.
  */
 function candidates(inputs: readonly GraphInput[]): { readonly inputs: readonly string[], readonly axis: number }[] {
   if (inputs.length > 0 && inputs.every(({ shape }) => shape.length === 1 && shape[0] === inputs[0].shape[0])) {
