@@ -21,7 +21,7 @@ export interface Labels {
  * Checks labels against the likelihood and brings them to one form.
  * @param y classification: n integers 0..C-1; binary, multilabel: n x C of 0 and 1; regression, poisson: n x C (n alone
  * for C = 1); heteroscedastic: n x C/2; of a network with positions one label, or C values, a position
- * @throws DataError BAD_LABELS, NOT_FINITE; ShapeError when the numbers of rows differ
+ * @throws DataError EMPTY_DATA, BAD_LABELS, NOT_FINITE; ShapeError when the numbers of rows differ
  */
 export function checkLabels(y: Tensor, likelihood: Likelihood, n: number, layout: OutputLayout): Labels {
   demandTensor('y', y)
@@ -31,17 +31,18 @@ export function checkLabels(y: Tensor, likelihood: Likelihood, n: number, layout
     throw new ShapeError(`x has ${n} rows and y has ${rows}; each example needs its label.`, { expected: n,
       actual: rows })
   }
-  const width = rows === 0 ? 0 : y.data.length / rows
+  if (rows === 0) throw new DataError('EMPTY_DATA', `There are no examples: y is ${formatShape(y.shape)}.`)
+  const width = y.data.length / rows
   if (layout.positions.length > 0) {
     if (hasNumbers(likelihood)) checkFiniteTargets(y)
-    else checkFinite(y, 'y', Math.max(1, width))
+    else checkFinite(y, 'y', width)
     const values = positionLabels(y, likelihood, layout)
     if (likelihood === 'classification') checkClassNumbers(values, outputs)
     else if (hasLogits(likelihood)) checkZeroOne(values, outputs, likelihood)
     else if (likelihood === 'poisson') checkCounts(values, outputs)
     return { values, n }
   }
-  checkFinite(y, 'y', Math.max(1, width))
+  checkFinite(y, 'y', width)
   if (likelihood === 'custom') return { values: ownTerms(y, width, outputs), n }
   if (likelihood === 'classification') return { values: classNumbers(y, width, outputs), n }
   const wanted = likelihoodModel(likelihood).targetWidth(outputs)
@@ -63,7 +64,7 @@ export function checkLabels(y: Tensor, likelihood: Likelihood, n: number, layout
 /** Loss, derivatives and roots of every row. */
 function ownTerms(y: Tensor, width: number, outputs: number): Float64Array {
   const roots = (width - 1 - outputs) / outputs
-  if (y.data.length === 0 || (Number.isInteger(roots) && roots > 0)) return Float64Array.from(y.data)
+  if (Number.isInteger(roots) && roots > 0) return Float64Array.from(y.data)
   throw new ShapeError(
     `Targets of likelihood 'custom' are of every row its loss, its ${outputs} derivatives and K roots of ${outputs} `
       + `numbers: 1 + ${outputs} + ${outputs} K columns; there are ${width}.`,

@@ -26,7 +26,10 @@ export const NO_DIGEST_NOTE =
  * writer does not write: a name twice, an array twice, bytes that belong to nothing
  */
 export function readContainer(kind: string, bytes: Uint8Array): Container {
-  if (!isContainer(bytes)) throw invalid(kind, `it does not begin with ${MAGIC}.`, 0)
+  if (!isContainer(bytes)) {
+    throw invalid(kind, `it does not begin with ${MAGIC}. A fit of a network to its training rows writes such files.`,
+      0)
+  }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const version = view.getUint32(8, true)
   if (version !== VERSION && version !== 1) {

@@ -67,6 +67,8 @@ def test_intervals_and_variances_of_a_regression(structure: str, subset: str) ->
     np.testing.assert_allclose(
         np.hstack([outputs["lower"], outputs["upper"]]), la.predict_interval(x, alpha=0.2), atol=1e-8
     )
+    with pytest.raises(OptionError, match="level must be"):
+        la.to_onnx(outputs=["lower"], level=2)
 
 
 def test_draws_are_kept_in_the_file() -> None:

@@ -83,6 +83,7 @@ t.test('refusals: no outlier, other columns, an option that there is not', async
   const posterior = await laplace(network(1), { likelihood: 'binary' }).fit(x!, labels('binary', 40, 1))
   const y = labels('binary', 30, 1)
   await t.rejects(posterior.compare(held!, y, { outliers: float64([0, 2], []) }), { name: 'DataError' })
+  await t.rejects(posterior.compare(float64([0, 2], []), float64([0], [])), { code: 'EMPTY_DATA' })
   await t.rejects(posterior.compare(held!, y, { outliers: float64([4, 3], numbers(12)) }), { name: 'ShapeError' })
   await t.rejects(posterior.compare(held!, y, { outlier: others! } as object), { code: 'UNKNOWN_OPTION' })
 })

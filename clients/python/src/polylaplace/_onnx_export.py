@@ -9,6 +9,7 @@ from typing import Any
 
 from ._exceptions import OptionError
 from ._files import write_whole
+from ._options import as_share
 from ._prediction import Predicting
 
 
@@ -65,7 +66,7 @@ class OnnxExport(Predicting):
             "opset": opset,
             "dtype": dtype,
             "link": link,
-            "level": level,
+            "level": None if level is None else as_share(level, "level"),
             "samples": samples,
             "seed": seed,
             "labels": None if labels is None else [str(label) for label in labels],
