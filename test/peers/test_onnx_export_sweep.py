@@ -15,10 +15,10 @@ rng = np.random.default_rng(7)
 ROWS = 30
 X = rng.normal(size=(ROWS, 4))
 SCORES = X @ rng.normal(size=(4, 3))
-STRUCTURES = ["kron", "full", "diag", "blockdiag", "ekfac", "lowrank", "functional"]
+STRUCTURES = ["kron", "full", "diag", "blockdiag", "ekfac", "lowrank", "functional", "samples"]
 POSTERIORS = [
     *((subset, structure) for subset in ("last_layer", "all") for structure in STRUCTURES),
-    *(("subnetwork", structure) for structure in ("full", "diag", "functional")),
+    *(("subnetwork", structure) for structure in ("full", "diag", "functional", "samples")),
     ("auto", None),
 ]
 LINKS = {"classification": ["probit", "bridge", "bridge_norm", "mc", "zero_sum"], "binary": ["probit", "mc"]}
