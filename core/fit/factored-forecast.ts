@@ -2,6 +2,7 @@
 import { likelihoodModel } from '../likelihood/registry.js'
 import { parameterCount } from '../network/parameter-slot.js'
 import { multiplicationsPerExample } from '../programs/cost.js'
+import type { Evaluator } from '../programs/evaluator.js'
 import { canBeWritten, MOST_GRAM } from './factored-curvature.js'
 import type { FitTask } from './fit-task.js'
 import { bytesOfDraws, workOfDraws } from './sampled-curvature.js'
@@ -24,11 +25,12 @@ const USUAL_RANK = 64
 export function factoredNeed(task: FitTask, examples: number): FactoredNeed {
   const { evaluator, options } = task
   const { factored } = options
-  if (factored === undefined || factored.of === 'ekfac') return { fit: 0, held: 0, multiplications: 0 }
+  if (factored === undefined) return { fit: 0, held: 0, multiplications: 0 }
   const { slots, network: { outputs } } = evaluator
   const size = parameterCount(slots)
   const seeds = likelihoodModel(options.likelihood).seedCount(outputs)
   const work = multiplicationsPerExample(evaluator, seeds)
+  if (factored.of === 'ekfac') return { ...ekfacNeed(evaluator, seeds, examples, work), held: 8 * size }
   if (factored.of === 'functional') {
     const kept = Math.min(examples, factored.nSubset ?? examples)
     const count = kept * (factored.nystroem || factored.independentOutputs ? outputs : seeds)
@@ -57,4 +59,16 @@ export function factoredNeed(task: FitTask, examples: number): FactoredNeed {
   }
   const vectors = Math.min(size, 2 * rank + 10)
   return { fit: 2 * COPIES * 8 * vectors * size, held, multiplications: PASSES * vectors * examples * work }
+}
+
+/** The data once more, turned into the eigenbases: sums of each part of the rows, and the bases. */
+function ekfacNeed({ linears, slots }: Evaluator, seeds: number, examples: number,
+  work: number): Omit<FactoredNeed, 'held'> {
+  const bases = linears.reduce((sum, { in: inputs, out }) => sum + inputs ** 2 + out ** 2, 0)
+  const turned = linears.reduce((sum, { in: inputs, out, positions }) =>
+    // With positions the gradient of every row is written out and turned.
+    sum + (positions > 1 ?
+      seeds * (positions * out * inputs + out * inputs * (out + inputs)) :
+      inputs ** 2 + seeds * (out ** 2 + out * inputs)), 0)
+  return { fit: 8 * (COPIES * parameterCount(slots) + 2 * bases), multiplications: examples * (work + turned) }
 }

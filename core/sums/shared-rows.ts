@@ -57,12 +57,18 @@ export async function sharedRows(pool: WorkerPool, evaluator: Evaluator, x: Inpu
   for (const { worker, number, from, to } of parts) {
     await worker.keepRows(number, sliceExamples(x, inputs, from, to), to - from)
   }
-  const productsOf = async (request: (part: Part) => RowRequest): Promise<Float64Array[]> => {
+  const productsOf = async (request: (part: Part) => RowRequest, told: Told = untold): Promise<Float64Array[]> => {
+    const taken = parts.map(() => 0)
     const results: Float64Array[] = []
     // One after another in the same thread, whose programs share their memory.
     await Promise.all([...new Set(parts.map(({ worker }) => worker))].map(async worker => {
       for (const [i, part] of parts.entries()) {
-        if (part.worker === worker) results[i] = await productOf(part, request(part), work)
+        if (part.worker === worker) {
+          results[i] = await productOf(part, request(part), work, own => {
+            taken[i] = own
+            told(taken.reduce((a, b) => a + b))
+          })
+        }
       }
     }))
     return results
@@ -93,16 +99,27 @@ export async function sharedRows(pool: WorkerPool, evaluator: Evaluator, x: Inpu
       }
       return all
     },
-    squares: async request => sumOf(await productsOf(() => ({ kind: 'squares', ...request }))),
+    squares: async request =>
+      sumOf(await productsOf(() => ({ kind: 'squares', ...request }), done => {
+        work.onProgress?.({ stage: 'fit', done, total: examples })
+      })),
     dispose,
   }
 }
 
+/** Is told how many rows a product has taken. */
+type Told = (taken: number) => void
+
+const untold: Told = () => undefined
+
 /** Step by step, so that another thread's work can be cancelled. */
-async function productOf({ worker, number, from, to }: Part, request: RowRequest,
-  { signal }: WorkOptions): Promise<Float64Array> {
+async function productOf({ worker, number, from, to }: Part, request: RowRequest, { signal }: WorkOptions,
+  told: Told): Promise<Float64Array> {
   await worker.beginProduct(number, request)
-  while (await worker.advanceProduct(number) < to - from) {
+  for (;;) {
+    const taken = await worker.advanceProduct(number)
+    told(taken)
+    if (taken >= to - from) break
     throwIfCancelled(signal)
     await breathe()
   }

@@ -104,7 +104,8 @@ t.test('structures that keep rows, or vectors, are forecast with them', async t 
     nSubset: 100 }, 100 * row, 400], [{ structure: 'functional', nSubset: 100, nystroem: true }, 100 * row, 400], [{
     structure: 'lowrank',
     rank: 50,
-  }, 8 * 50 * 3604, 400], [{ structure: 'samples', samples: 200 }, 8 * 200 * 3604, 400]] as const) {
+  }, 8 * 50 * 3604, 400], [{ structure: 'ekfac' }, 8 * 3604, 400], [{ structure: 'samples', samples: 200 },
+    8 * 200 * 3604, 400]] as const) {
     const prepared = laplace(perceptron(draw, 40, 80, 4, 'Tanh'), { ...ALL, ...options })
     const { stages } = prepared.forecast({ rows, predict: 100 })
     t.ok(stages[0].bytes > 2 * least, `${JSON.stringify(options)}: ${formatBytes(stages[0].bytes)}`)
@@ -115,4 +116,18 @@ t.test('structures that keep rows, or vectors, are forecast with them', async t 
     const both = stages[0].bytes + stages[1].bytes
     t.ok(grown < 1.2 * both, `${formatBytes(grown)} grown of ${formatBytes(both)}`)
   }
+})
+
+t.test('ekfac: its second pass over the rows is forecast, and tells its progress', async t => {
+  const [x, y] = [drawer(3)(300, 20), tensor('int64', [300], Float64Array.from({ length: 300 }, (_, i) => i % 3))]
+  const graph = perceptron(drawer(2), 20, 30, 3, 'Tanh')
+  const [kron, ekfac] = (['kron', 'ekfac'] as const).map(structure => laplace(graph, { ...ALL, structure }))
+  const [plain, twice] = [kron, ekfac].map(prepared => prepared.forecast({ rows: 100_000 }).stages[0])
+  t.ok(twice.seconds > 1.3 * plain.seconds && twice.seconds < 5 * plain.seconds, `${plain.seconds} ${twice.seconds}`)
+  t.ok(twice.bytes > plain.bytes)
+  const ends: number[] = []
+  await ekfac.fit(x, y, { onProgress: ({ stage, done }) => {
+    if (stage === 'fit' && done === 300) ends.push(done)
+  } })
+  t.equal(ends.length, 2, 'both passes come to their end')
 })
