@@ -4,6 +4,7 @@
  * One set of standard normal draws serves every example, so that an example's answer does not depend on the batch it is
  * in.
  */
+import { checkBytes } from '../budget/memory.js'
 import { cholesky, gemm } from '../kernels/linear-algebra.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { sigmoid, softplus } from '../likelihood/sigmoid.js'
@@ -30,9 +31,11 @@ export function monteCarloNeeds(likelihood: LikelihoodModel): VarianceKind {
 /**
  * Averages of the inverse link over seeded draws of N(f, f_var).
  * @param gaussian with covariances for classification (`monteCarloNeeds`), else with variances
+ * @throws ResourceError OUT_OF_MEMORY for more draws than can be held
  */
 export function monteCarlo(likelihood: LikelihoodModel, gaussian: GaussianOutputs,
   { samples, seed }: Draws): MonteCarloAverage {
+  checkBytes('The draws of the outputs', 16 * samples * gaussian.outputs, 'Take fewer of them (option samples).')
   const draws = randomGenerator(seed).fillNormal(new Float64Array(samples * gaussian.outputs))
   return likelihood.name === 'classification' ? softmaxAverage(gaussian, draws) : sigmoidAverage(gaussian, draws)
 }
