@@ -162,6 +162,11 @@ t.test('the tables show what the demo computes', async t => {
   ])
   const [network] = contenders
   t.match(demo, `confidence in the turned digits is ${percent(network.strangers[1].confidence)}`)
+  const page = readFileSync(join(root, 'site/index.md'), 'utf8')
+  contenders.slice(0, 2).forEach(({ scores, strangers: [noise] }: typeof contenders[number], i: number) => {
+    const cells = [percent(scores.accuracy), scores.nll.toFixed(3), percent(noise.confidence)]
+    t.match(page, `| ${['the network alone', 'its posterior'][i]} | ${cells.join(' | ')} |`)
+  })
 })
 
 t.test('the README names files that exist', async t => {
