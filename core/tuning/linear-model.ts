@@ -27,8 +27,8 @@ export interface LinearModel {
   /** f_lin(w), N x C. */
   outputsAt(w: Float64Array): Float64Array
   loss(f: Float64Array): number
-  /** phi1, N x width. */
-  readonly inputs: Float64Array
+  /** phi1, N x width, made anew: of a large model it is not kept. */
+  inputs(): Float64Array
   /** Gradient of the loss with respect to the outputs, N x C. */
   residual(f: Float64Array): Float64Array
   /** Gradient of the loss with respect to w. */
@@ -47,7 +47,7 @@ export interface LinearModel {
   readonly indices: Int32Array
   /** phi1' phi1, width x width, made once. */
   gram(): Float64Array
-  /** phi1 phi1', N x N, made once. */
+  /** phi1 phi1', N x N, kept until `lastRowGram` has given it away. */
   rowGram(): Float64Array
   /** Its eigen-decomposition. */
   gramEigen(): { readonly values: Float64Array, readonly vectors: Float64Array }
@@ -66,12 +66,15 @@ export function linearModel(likelihood: LikelihoodModel, slots: readonly Paramet
   data: LinearData): LinearModel {
   const { features, labels, examples } = data
   const { out: outputs, in: inputs, bias } = lastLayerShape(slots)
-  const phi = withOnes(features, examples, inputs, bias >= 0)
+  const made = (): Float64Array => withOnes(features, examples, inputs, bias >= 0)
+  const own: { phi?: Float64Array, direct?: RealArray } = {}
+  const phi = (): Float64Array => own.phi ??= made()
   // Directions of a search need no more digits than the features have.
-  const direct: RealArray = features instanceof Float32Array ? Float32Array.from(phi) : phi
+  const directions = (): RealArray =>
+    own.direct ??= features instanceof Float32Array ? Float32Array.from(made()) : phi()
   const width = inputs + (bias < 0 ? 0 : 1)
   const size = outputs * width
-  const inner = grams(phi, examples, width)
+  const inner = grams(made, examples, width)
   const indices = lastLayerIndices(slots)
   const inOrderOfTheta = (matrix: Float64Array): Float64Array => {
     const w = new Float64Array(size)
@@ -87,21 +90,22 @@ export function linearModel(likelihood: LikelihoodModel, slots: readonly Paramet
     slots,
     likelihood,
     indices,
-    inputs: phi,
+    inputs: made,
     outputsAt: w => {
       const f = new Float64Array(examples * outputs)
-      gemm(false, true, examples, outputs, width, 1, phi, Float64Array.from(indices, at => w[at]), 0, f)
+      gemm(false, true, examples, outputs, width, 1, phi(), Float64Array.from(indices, at => w[at]), 0, f)
       return f
     },
     loss: f => likelihood.loss(f, labels, examples, outputs),
     residual,
     gradient: f => {
       const gradient = new Float64Array(size)
-      gemm(true, false, outputs, width, examples, 1, residual(f), phi, 0, gradient)
+      gemm(true, false, outputs, width, examples, 1, residual(f), phi(), 0, gradient)
       return inOrderOfTheta(gradient)
     },
     hessianTimes: f => {
       const lambda = lambdaTimes(likelihood, f, examples, outputs)
+      const direct = directions()
       return v => {
         const u = zerosLike(direct, examples * outputs)
         const matrix = zerosLike(direct, size)
@@ -118,7 +122,10 @@ export function linearModel(likelihood: LikelihoodModel, slots: readonly Paramet
   }
 }
 
-type Grams = Pick<LinearModel, 'gram' | 'rowGram' | 'gramEigen'>
+interface Grams extends Pick<LinearModel, 'gram' | 'rowGram' | 'gramEigen'> {
+  /** `rowGram` for the last time, to be written to. */
+  lastRowGram(): Float64Array
+}
 
 function curvatures(likelihood: LikelihoodModel, slots: readonly ParameterSlot[], { features, examples }: LinearData,
   inner: Grams): Pick<LinearModel, 'curvature' | 'hessian' | 'spectrum'> {
@@ -151,17 +158,24 @@ function curvatures(likelihood: LikelihoodModel, slots: readonly ParameterSlot[]
   }
 }
 
-function grams(phi: Float64Array, examples: number, width: number): Grams {
-  const own: { columns?: Float64Array, rows?: Float64Array, eigen?: ReturnType<LinearModel['gramEigen']> } = {}
+function grams(phi: () => Float64Array, examples: number, width: number): Grams {
+  const own: { columns?: Float64Array, rows?: Float64Array | undefined, eigen?: ReturnType<LinearModel['gramEigen']> } =
+    {}
   const gramOf = (n: number, k: number, matrix: Float64Array): Float64Array => {
     const result = new Float64Array(n * n)
     syrk(n, k, 1, matrix, 0, result)
     return result
   }
-  const gram = (): Float64Array => own.columns ??= gramOf(width, examples, phi)
+  const gram = (): Float64Array => own.columns ??= gramOf(width, examples, phi())
+  const rowGram = (): Float64Array => own.rows ??= gramOf(examples, width, transposed(phi(), examples, width))
   return {
     gram,
-    rowGram: () => own.rows ??= gramOf(examples, width, transposed(phi, examples, width)),
+    rowGram,
+    lastRowGram: () => {
+      const last = rowGram()
+      own.rows = undefined
+      return last
+    },
     gramEigen: () => own.eigen ??= symmetricEigen(width, gram()),
   }
 }
@@ -179,13 +193,19 @@ function transposed(matrix: Float64Array, rows: number, columns: number): Float6
 function inputEigenvalues(inner: Grams, examples: number, { in: inputs, bias }: LinearShape): Float64Array {
   const wide = examples < inputs
   const [size, width] = wide ? [examples, examples] : [inputs, inputs + (bias < 0 ? 0 : 1)]
-  const gram = wide ? inner.rowGram() : inner.gram()
-  const matrix = new Float64Array(size * size)
-  for (let i = 0; i < size; i++) matrix.set(gram.subarray(i * width, i * width + size), i * size)
+  const matrix = wide ? inner.lastRowGram() : leading(inner.gram(), width, size)
   if (wide && bias >= 0) { for (let i = 0; i < matrix.length; i++) matrix[i] -= 1 }
   const values = new Float64Array(inputs)
   values.set(symmetricEigenvalues(size, matrix).map(value => Math.max(0, value) / examples), inputs - size)
   return values
+}
+
+/** The first rows and columns of a square matrix of `width` of them. */
+function leading(matrix: Float64Array, width: number, size: number): Float64Array {
+  if (size === width) return matrix
+  const result = new Float64Array(size * size)
+  for (let i = 0; i < size; i++) result.set(matrix.subarray(i * width, i * width + size), i * size)
+  return result
 }
 
 /** u -> Lambda_n u_n for every example; the argument is overwritten. */

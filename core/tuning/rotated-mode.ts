@@ -175,7 +175,7 @@ function moved(x: Float64Array, length: number, d: Float64Array): Float64Array {
 
 /** The eigenbasis of phi phi' or of phi' phi. @param rough whether Z in float32 is enough */
 function rotate(model: LinearModel, rough: boolean): Rotation {
-  const { examples, width, inputs } = model
+  const { examples, width } = model
   const wide = examples < width
   const { values, vectors } = wide ? symmetricEigen(examples, model.rowGram()) : model.gramEigen()
   const size = wide ? examples : width
@@ -183,8 +183,8 @@ function rotate(model: LinearModel, rough: boolean): Rotation {
   const rank = first < 0 ? 0 : size - first
   const own = lastColumns(vectors, size, rank, new Float64Array(size * rank))
   const other = new Float64Array((wide ? width : examples) * rank)
-  if (wide) gemm(true, false, width, rank, examples, 1, inputs, own, 0, other)
-  else gemm(false, false, examples, rank, width, 1, inputs, own, 0, other)
+  if (wide) gemm(true, false, width, rank, examples, 1, model.inputs(), own, 0, other)
+  else gemm(false, false, examples, rank, width, 1, model.inputs(), own, 0, other)
   const chosen = values.slice(size - rank)
   if (wide) {
     scaleColumns(own, chosen.map(Math.sqrt))
