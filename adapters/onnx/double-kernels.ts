@@ -2,14 +2,17 @@
  * @file Operators in double precision for runtimes: the standard has them in float64, and ONNX Runtime (1.30) has no
  * kernel for some of them. They are written in operators for which it does, by their definitions.
  */
+import { GraphError, OptionError } from '../../core/errors/errors.js'
 import { GraphBuilder } from '../../core/graph/builder.js'
 import type { Graph, Node, ValueType } from '../../core/graph/graph.js'
 import { isBatch } from '../../core/graph/graph.js'
 import { patchAttributes } from '../../core/ops/convolution.js'
 import { CENTRES_PER_UNIT, erfCoefficients, LIMIT, TERMS } from '../../core/ops/erf.js'
 import { type Expression, expression, type Operand } from '../../core/ops/expression.js'
-import { numberAttribute, stringAttribute } from '../../core/ops/node-attributes.js'
+import { describeNode, numberAttribute, stringAttribute } from '../../core/ops/node-attributes.js'
+import { isRecurrence } from '../../core/ops/recurrence.js'
 import { inferTypes } from '../../core/passes/infer.js'
+import { unrollRecurrences } from '../../core/passes/unroll.js'
 import { sizeOf, tensor } from '../../core/tensor/tensor.js'
 
 /** What a definition is written with. */
@@ -216,8 +219,28 @@ const DEFINITIONS: ReadonlyMap<string, Definition> = new Map<string, Definition>
   ['ThresholdedRelu', w => w.e.mul(w.x, w.e.indicator('Greater', w.x, numberAttribute(w.node, 'alpha', 1)))],
 ])
 
+/**
+ * The graph with recurrences written out, time after time, where they compute in float64.
+ * @throws OptionError BAD_COMBINATION for sequences that are too long for it
+ */
+function withoutDoubleRecurrences(graph: Graph): Graph {
+  const recurrences = graph.nodes.filter(({ op }) => isRecurrence(op))
+  if (recurrences.length === 0) return graph
+  const types = inferTypes(graph)
+  if (recurrences.every(({ inputs: [x] }) => types.get(x)?.dtype !== 'float64')) return graph
+  try {
+    return unrollRecurrences(graph, 'float64')
+  } catch (error) {
+    if (!(error instanceof GraphError) || error.code !== 'NOT_DIFFERENTIABLE') throw error
+    throw new OptionError('BAD_COMBINATION',
+      `${describeNode(recurrences[0])} has no float64 kernel in ONNX Runtime, and its sequence is too long to be ` +
+        'written out. Ask for float32 (option dtype).', { option: 'dtype', value: 'float64' })
+  }
+}
+
 /** The graph with such operators written out where they compute in float64. */
-export function withDoubleKernels(graph: Graph): Graph {
+export function withDoubleKernels(whole: Graph): Graph {
+  const graph = withoutDoubleRecurrences(whole)
   if (!graph.nodes.some(({ op }) => DEFINITIONS.has(op))) return graph
   const types = inferTypes(graph)
   const factors = new Set(graph.nodes.filter(({ op }) => op === 'Mul').flatMap(({ inputs }) => inputs))

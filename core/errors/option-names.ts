@@ -42,6 +42,7 @@ export const OPTION_NAMES: Readonly<Record<string, OptionName>> = {
   classWeight: alike('class_weight'),
   curvature: alike('curvature'),
   draws: alike('draws'),
+  dtype: alike('dtype'),
   engine: alike('engine'),
   labelSmoothing: alike('label_smoothing'),
   kfacApprox: alike('kfac_approx'),

@@ -208,3 +208,24 @@ def test_several_inputs_whole_numbers_and_images(
         if plain is not None:
             mean = run(bytes(la.to_onnx(dtype="float32", outputs="mean") or b""), inputs)["mean"]
             np.testing.assert_array_equal(mean, plain)
+
+
+class Recurrent(torch.nn.Module):
+    def __init__(self, kind: Any) -> None:
+        super().__init__()
+        self.cells = kind(3, 4, batch_first=True, bidirectional=True)
+        self.head = torch.nn.Linear(8, 3)
+
+    def forward(self, x: Any) -> Any:
+        return self.head(self.cells(x)[0][:, -1])
+
+
+@pytest.mark.parametrize("kind", [torch.nn.RNN, torch.nn.GRU, torch.nn.LSTM])
+def test_recurrences_have_no_float64_kernels_and_are_written_out(kind: Any) -> None:
+    torch.manual_seed(1)
+    x = rng.normal(size=(ROWS, 5, 3)).astype(np.float32)
+    for subset in ("last_layer", "all"):
+        la = Laplace(Recurrent(kind).eval(), "classification", subset, "kron", prior_precision=1.0)
+        la.fit(x, rng.integers(0, 3, ROWS))
+        for dtype in TOLERANCE:
+            check(la, [x], dtype, f"{kind.__name__} {subset}")
