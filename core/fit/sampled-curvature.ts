@@ -81,6 +81,8 @@ async function settingsFor(task: FitTask, space: DrawSpace, data: DataFit,
   const { evaluator: { slots, theta }, options, plan } = task
   let settings: PosteriorSettings = { ...DEFAULT_SETTINGS, ...options.settings }
   if (plan.tune !== 'marglik') return { settings, notes: [] }
+  // Several precisions are no place to look for one from.
+  if (typeof settings.priorPrecision !== 'number') settings = { ...settings, priorPrecision: 1 }
   for (let round = 0; round < MOST_ROUNDS; round++) {
     work.onProgress?.({ stage: 'tune', done: round, total: MOST_ROUNDS })
     const density = await space.density(settings, quiet(work))

@@ -50,6 +50,7 @@ export async function weightSpaceDraws({ evaluator, options }: FitTask, count: n
       squares[from + k] = dot(right, right)
     }
     const solved = await conjugateSolutions(async (vectors, n) => {
+      throwIfCancelled(work.signal)
       const inner = new Float64Array(n * size)
       addScaled(inner, vectors, units, 1)
       const images = await products.times(inner, n)

@@ -135,6 +135,30 @@ t.test('few rows: the equations are those of the rows, and the evidence is exact
   }
 })
 
+t.test('progress comes to its end, and a fit can be cancelled; several given precisions are left for the one that is '
+  + 'tuned', async t => {
+  // More rows times outputs than weights: by conjugate gradients.
+  const [graph, x, y] = [perceptron(drawer(1), 3, 5, 2, 'Tanh'), drawer(2)(60, 3), labels('classification', 60, 2)]
+  const prepared = (own: Partial<LaplaceOptions>) =>
+    laplace(graph,
+      { likelihood: 'classification', subset: 'all', structure: 'samples', samples: 12, ...own } as LaplaceOptions)
+  const ends: number[] = []
+  await prepared({ priorPrecision: 1 }).fit(x, y, { onProgress: ({ stage, done, total }) => {
+    if (stage === 'fit' && total === 12) ends.push(done)
+  } })
+  t.equal(ends[ends.length - 1], 12)
+  const signal = { aborted: false }
+  await t.rejects(
+    prepared({ priorPrecision: 1 }).fit(x, y, { signal, onProgress: ({ total }) => {
+      signal.aborted ||= total === 12
+    } }),
+    { code: 'CANCELLED' },
+  )
+  const [plain, given] = [await prepared({ tune: 'marglik' }).fit(x, y),
+    await prepared({ tune: 'marglik', priorPrecision: [1, 2, 3, 4] }).fit(x, y)]
+  t.equal(given.state.structured.settings.priorPrecision, plain.state.structured.settings.priorPrecision)
+})
+
 t.test('one seed, one posterior: threads, batches, a file and joint covariances change nothing', async t => {
   const [graph, x, y] = [perceptron(drawer(1), 3, 5, 2, 'Tanh'), drawer(2)(9, 3), labels('classification', 9, 2)]
   const options: LaplaceOptions = { likelihood: 'classification', subset: 'all', structure: 'samples', samples: 20,
