@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from polylaplace import GraphError, Laplace
+from polylaplace import GraphError, Laplace, StateError
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 
@@ -248,3 +248,9 @@ def test_recordings_are_refused_and_the_program_of_an_export_is_read() -> None:
         warnings.simplefilter("ignore")
         la = Laplace(program, "classification", "all", "kron").fit(x, y)
     assert la.n_params == 43
+
+
+def test_layers_without_weights_yet_are_refused() -> None:
+    lazy = nn.Sequential(nn.LazyLinear(3))
+    with pytest.raises(StateError, match="lazy layer.*call the module once"):
+        Laplace(lazy, "classification").fit(ROWS, np.arange(9) % 3)
