@@ -1,9 +1,9 @@
 /**
  * @file The outputs of classifiers as scikit-learn's exporter writes them: class labels beside probabilities,
- * probabilities in a sequence of maps (ZipMap), both columns of a two-class problem. What a posterior needs is the
+ * probabilities in a sequence of maps (ZipMap) or a column an output, both columns of a two-class problem. What a posterior needs is the
  * probabilities or the scores below.
  */
-import type { Graph } from '../../core/graph/graph.js'
+import type { Graph, Node } from '../../core/graph/graph.js'
 import { removeDead } from '../../core/passes/fold.js'
 import { type Producers, producersOf } from '../../core/passes/producers.js'
 
@@ -26,9 +26,31 @@ export function chooseOutputs(graph: Graph): Graph {
       } is used.`,
     )
   }
-  const kept = scores.length > 0 ? scores : numbers
+  const kept = scores.length > 0 ? together(scores, producers, graph, notes) : numbers
   const outputs = kept.length === 1 ? [oneColumn(kept[0], producers, graph, notes)] : kept
   return removeDead({ ...graph, outputs, notes })
+}
+
+/** The array whose columns, all that were cut off one by one and in order, are outputs of their own. */
+function together(names: readonly string[], producers: Producers, graph: Graph, notes: string[]): readonly string[] {
+  if (names.length < 2) return names
+  const cuts = names.map(name => cutOf(name, producers))
+  const source = cuts[0]?.inputs[0]
+  const inOrder = cuts.every((cut, i) => {
+    const [starts, ends, axes] = (cut?.inputs ?? []).slice(1).map(name => graph.initializers.get(name)?.data)
+    return cut?.inputs[0] === source && cut?.inputs.length === 4 && starts?.[0] === i && ends?.[0] === i + 1 &&
+      axes?.[0] === 1
+  })
+  if (source === undefined || !inOrder) return names
+  notes.push(`The outputs ${quoted(names)} are the columns of '${source}', which is used.`)
+  return [source]
+}
+
+/** The Slice that a value is the result of, in another layout perhaps. */
+function cutOf(name: string, producers: Producers): Node | undefined {
+  const node = producers.get(name)
+  if (node?.op === 'Slice') return node
+  return node !== undefined && PASSING.has(node.op) ? cutOf(node.inputs[0], producers) : undefined
 }
 
 function quoted(names: readonly string[]): string {

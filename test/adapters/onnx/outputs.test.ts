@@ -73,3 +73,21 @@ t.test('inputs and tensors that nothing reads are left out', async t => {
   t.same([...graph.initializers.keys()], ['w', 'b'])
   t.match(graph.notes, [/'labels' is not used/])
 })
+
+t.test('outputs that are the columns of one array, in order, are that array', t => {
+  const columns = (places: readonly number[]): readonly string[] =>
+    readOnnx(b.model({
+      nodes: [b.node('Gemm', ['x', 'w', 'c'], ['z']), b.node('Softmax', ['z'], ['p']),
+        b.node('ArgMax', ['p'], ['label']), ...places.flatMap((place, i) => [
+          b.node('Slice', ['p', `at${place}`, `at${place + 1}`, 'at1'], [`s${i}`]),
+          b.node('Reshape', [`s${i}`, 'flat'], [`c${i}`]),
+        ])],
+      tensors: [b.floats('w', [2, 3], [1, 2, 3, 4, 5, 6]), b.floats('c', [3], [1, 2, 3]), b.integers('flat', [1], [-1]),
+        ...[0, 1, 2, 3].map(place => b.integers(`at${place}`, [1], [place]))],
+      inputs: [b.value('x', ['n', 2])],
+      outputs: [b.value('label', ['n', 1], b.INT64), ...places.map((_, i) => b.value(`c${i}`, ['n']))],
+    })).outputs
+  t.same(columns([0, 1, 2]), ['p'])
+  t.same(columns([1, 0, 2]), ['c0', 'c1', 'c2'], 'another order is no array of the network')
+  t.end()
+})
