@@ -1,7 +1,7 @@
 /**
  * @file The outputs of classifiers as scikit-learn's exporter writes them: class labels beside probabilities,
- * probabilities in a sequence of maps (ZipMap) or a column an output, both columns of a two-class problem. What a posterior needs is the
- * probabilities or the scores below.
+ * probabilities in a sequence of maps (ZipMap) or a column an output, both columns of a two-class problem. What a
+ * posterior needs is the probabilities or the scores below.
  */
 import type { Graph, Node } from '../../core/graph/graph.js'
 import { removeDead } from '../../core/passes/fold.js'
