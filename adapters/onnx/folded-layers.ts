@@ -11,6 +11,8 @@ const COMPUTED = /^onnx::(Conv|ConvTranspose|Gemm)_\d+$/
 
 const RULE = 'pkg.onnxscript.rewriter.rule_name'
 const SCOPES = 'pkg.torch.onnx.name_scopes'
+/** torch's call that a node was: `%conv2d : [...] = call_function[...](args = (%x, %p_weight, %p_bias), ...)`. */
+const CALL = 'pkg.torch.onnx.fx_node'
 
 /** A sentence about layers whose weights hold others, and tensors that are one; undefined where none are seen. */
 export function describeFolded({ producer_name: producer }: ModelMessage, message: GraphMessage, origins: Origins,
@@ -69,11 +71,18 @@ function sharedBetweenModules({ node: nodes = [] }: GraphMessage, origins: Origi
   }).map(([name]) => name)
 }
 
-/** Layers whose bias an exporter has left out as it was all zeros. */
+/** Layers whose bias an exporter has left out as it was all zeros. Zeros that stood for none are left out as well. */
 function withoutBias({ node: nodes = [] }: GraphMessage): string[] {
   return nodes.filter(({ metadata_props: properties = [] }) =>
-    properties.some(({ key, value }) => key === RULE && value.startsWith('RemoveOptionalBias'))
+    properties.some(({ key, value }) => key === RULE && value.startsWith('RemoveOptionalBias')) &&
+    hadBias(properties.find(({ key }) => key === CALL)?.value)
   ).map(node => nameOf(node, node.input?.[1] ?? ''))
+}
+
+/** Whether the third argument of torch's call was a tensor; where no call is noted it may have been. */
+function hadBias(call?: string): boolean {
+  const given = /args = \(([^)]*)/.exec(call ?? '')?.[1]
+  return given === undefined || /^%/.test(given.split(', ')[2] ?? '')
 }
 
 function nameOf({ name = '' }: NodeMessage, weight: string): string {

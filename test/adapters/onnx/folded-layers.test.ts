@@ -42,10 +42,16 @@ t.test('what is made of several tensors, shared by modules, or left out is named
   t.match(describe(torch, {}, mixed, ['mul']), /made of other tensors \(as those of parametrizations\) 'mul'/)
   t.equal(describe(torch, {}, mixed), undefined, 'no parameter')
   const rule = { key: 'pkg.onnxscript.rewriter.rule_name', value: 'RemoveOptionalBiasFromGemm' }
-  t.match(
-    describe(torch, { node: [{ op_type: 'Gemm', name: 'head', input: ['x', 'w'], metadata_props: [rule] }] },
-      new Map()),
-    /left out the zeros that were the bias of 'head'/,
-  )
+  const head = (...metadata: (typeof rule)[]) =>
+    describe(torch, {
+      node: [{ op_type: 'Gemm', name: 'head', input: ['x', 'w'], metadata_props: [rule, ...metadata] }],
+    }, new Map())
+  const call = (args: string) => ({ key: 'pkg.torch.onnx.fx_node',
+    value:
+      `%conv2d : [num_users=1] = call_function[target=torch.ops.aten.conv2d.default](args = (${args}), kwargs = {})` })
+  t.match(head(), /left out the zeros that were the bias of 'head'/)
+  t.match(head(call('%x, %p_weight, %p_bias')), /left out the zeros that were the bias of 'head'/)
+  t.equal(head(call('%x, %p_weight')), undefined, 'a layer that had none')
+  t.equal(head(call('%x, %p_weight, None, [2, 2]')), undefined, 'a layer that had none, with strides')
   t.end()
 })
