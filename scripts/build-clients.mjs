@@ -56,7 +56,7 @@ const COMPRESS_HDF5 = {
       )
       const code = brotliCompressSync(binaryDecode).toString('base64')
       const loaded = `require('node:zlib').brotliDecompressSync(Buffer.from('${code}','base64'))`
-      return { contents: source.slice(0, start) + loaded + source.slice(end + 2), loader: 'js' }
+      return { contents: await shortened(source.slice(0, start) + loaded + source.slice(end + 2)), loader: 'js' }
     })
   },
 }
@@ -94,17 +94,17 @@ const FEW_FILES = {
   },
 }
 
-/**
- * The drawing packages with short names inside: a megabyte less, without which the R package is larger than R's check
- * allows. Our own modules keep their names, which the stacks of internal errors show.
- */
-const SHORTEN_DRAWING = {
-  name: 'shorten-drawing',
+/** Packages with short names inside: a megabyte less, without which the R package is larger than R's check allows. */
+const shortened = async source => (await transform(source, { minify: true, charset: 'utf8' })).code
+
+/** Our own modules keep their names, which the stacks of internal errors show. */
+const SHORTEN_PACKAGES = {
+  name: 'shorten-packages',
   setup: ({ onLoad }) => {
-    onLoad({ filter: /[\\/]node_modules[\\/](vega|d3)[^\\/]*[\\/].*\.js$/ }, async ({ path }) => {
-      const { code } = await transform(await readFile(path, 'utf8'), { minify: true, format: 'esm', charset: 'utf8' })
-      return { contents: code, loader: 'js' }
-    })
+    onLoad({ filter: /[\\/]node_modules[\\/].*\.m?js$/ }, async ({ path }) => ({
+      contents: await shortened(await readFile(path, 'utf8')),
+      loader: 'js',
+    }))
   },
 }
 
@@ -154,7 +154,7 @@ async function bundle(entries, { define = {}, splitting = false, plugins = [] } 
     charset: 'utf8',
     external: [...EXTERNAL, './worker.mjs'],
     alias: ALIAS,
-    plugins: [BUNDLE_LINEAR_SOLVE, COMPRESS_HDF5, COMPRESS_KERNELS, SHORTEN_DRAWING, ...plugins],
+    plugins: [BUNDLE_LINEAR_SOLVE, COMPRESS_HDF5, COMPRESS_KERNELS, SHORTEN_PACKAGES, ...plugins],
     define,
     minifySyntax: true,
     minifyWhitespace: true,

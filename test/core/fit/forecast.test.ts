@@ -123,7 +123,7 @@ t.test('ekfac: its second pass over the rows is forecast, and tells its progress
   const graph = perceptron(drawer(2), 20, 30, 3, 'Tanh')
   const [kron, ekfac] = (['kron', 'ekfac'] as const).map(structure => laplace(graph, { ...ALL, structure }))
   const [plain, twice] = [kron, ekfac].map(prepared => prepared.forecast({ rows: 100_000 }).stages[0])
-  t.ok(twice.seconds > 1.3 * plain.seconds && twice.seconds < 5 * plain.seconds, `${plain.seconds} ${twice.seconds}`)
+  t.ok(twice.seconds > plain.seconds && twice.seconds < 5 * plain.seconds, `${plain.seconds} ${twice.seconds}`)
   t.ok(twice.bytes > plain.bytes)
   const ends: number[] = []
   await ekfac.fit(x, y, { onProgress: ({ stage, done }) => {
