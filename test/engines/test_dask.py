@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -101,14 +102,20 @@ def test_the_order_of_partitions_changes_no_bit(cluster: Client) -> None:
 
 
 def test_a_driver_goes_on_from_a_checkpoint(cluster: Client, tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+
     def fails(part: Any, partition_info: Any = None) -> Any:
         if partition_info is not None and partition_info["number"] == 4:
+            # Not before another partition is in the checkpoint.
+            for _ in range(3000):
+                if any(folder.glob("*.partial")):
+                    break
+                time.sleep(0.02)
             raise ValueError("a broken disk")
         return part
 
     plain = dask.dataframe.from_pandas(frame("regression"), npartitions=5)
     table = plain.map_partitions(fails, meta=plain._meta)
-    folder = tmp_path / "checkpoint"
     la = posterior("regression")
     with pytest.raises(ValueError, match="a broken disk") as broken:
         fit_dask(la, table, label="y", checkpoint=str(folder))
