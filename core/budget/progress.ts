@@ -22,6 +22,11 @@ export interface WorkOptions {
   readonly onProgress?: (progress: Progress) => void
 }
 
+/** The same without progress: work whose steps another stage tells of. */
+export function withoutProgress({ signal }: WorkOptions): WorkOptions {
+  return signal === undefined ? {} : { signal }
+}
+
 /** Milliseconds of a stage before its end is told: the first steps compile programs. */
 const SETTLING_MS = 200
 

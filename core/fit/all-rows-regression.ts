@@ -2,7 +2,7 @@
  * @file The linear models of a regression on all rows, an output at a time, with prior and noise of a sample of them.
  * In units of its noise an output's problem is that of J'J with prior precision delta sigma^2.
  */
-import type { WorkOptions } from '../budget/progress.js'
+import { withoutProgress, type WorkOptions } from '../budget/progress.js'
 import type { LowRankModel } from '../curvature/curvature.js'
 import { restored, standardised, timesScale, type WeightPrior } from '../curvature/scaled-jacobian.js'
 import { likelihoodModel } from '../likelihood/registry.js'
@@ -58,8 +58,7 @@ export function regressionOnAllRows(plan: AllRowsPlan, request: RegressionReques
 
 async function outputOnAllRows(plan: AllRowsPlan,
   { evaluator, options, problem, prior, models, all, f }: RegressionRequest, c: number, products: RowProducts,
-  curved: AllRows['curved'],
-  { signal }: WorkOptions): Promise<{ model: LowRankModel, share: number, atMode: boolean }> {
+  curved: AllRows['curved'], work: WorkOptions): Promise<{ model: LowRankModel, share: number, atMode: boolean }> {
   const { theta, network: { outputs } } = evaluator
   const { deviation, examples: sample } = problem
   const model = models[c]
@@ -80,7 +79,7 @@ async function outputOnAllRows(plan: AllRowsPlan,
     { delta: noise, given: true, start: [{ w, f: mean.map((value, n) => value + moved[n]) }, { w: deviation, f: mean }],
       leading: eigenpairsOf(model, noise, all.examples / sample, plan.rank), passes: plan.passes,
       quadrature: plan.quadrature, seed: options.seed },
-    signal === undefined ? {} : { signal },
+    withoutProgress(work),
   )
   const variance = model.sigma ** 2
   const squaredNorm = mode.w.reduce((sum, value) => sum + value * value, 0)

@@ -1,5 +1,5 @@
 /** @file Products with a curvature H = V'V and with V', whose rows are those of the data and never there together. */
-import type { WorkOptions } from '../budget/progress.js'
+import { withoutProgress, type WorkOptions } from '../budget/progress.js'
 import { addTransposedProduct, jacobianTimes, joinVectors, splitVectors,
   zeroVectors } from '../curvature/jacobian-products.js'
 import { denseJacobian } from '../curvature/jacobian.js'
@@ -31,7 +31,7 @@ export async function curvatureProducts(task: FitTask, rows: SomeRows, vectors: 
   const { slots, subset } = task.evaluator
   return subset === 'all' && slots.every(({ elements }) => elements === undefined)
     ? sharedProducts(task, rows, vectors, work)
-    : ownProducts(task, rows, quiet(work))
+    : ownProducts(task, rows, withoutProgress(work))
 }
 
 /** The roots of Lambda at the network's outputs for all rows. */
@@ -52,7 +52,7 @@ async function sharedProducts(task: FitTask, rows: SomeRows, vectors: number,
   const { x, examples } = rows
   const root = await rootsOfRows(task, rows, work)
   const shared = await sharedRows(pool, evaluator, x, examples,
-    vectors * examples * multiplicationsPerExample(evaluator, 1), quiet(work))
+    vectors * examples * multiplicationsPerExample(evaluator, 1), withoutProgress(work))
   return {
     rows: examples * root.rank,
     times: (v, count) => shared.curvatureTimes(root, v, count),
@@ -97,8 +97,4 @@ function ownProducts(task: FitTask, rows: SomeRows, work: WorkOptions): Curvatur
     },
     dispose: () => Promise.resolve(),
   }
-}
-
-function quiet({ signal }: WorkOptions): WorkOptions {
-  return signal === undefined ? {} : { signal }
 }

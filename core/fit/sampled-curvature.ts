@@ -3,7 +3,7 @@
  * the weights, or by the rows of the data where these are few.
  */
 import { formatBytes } from '../budget/memory.js'
-import type { WorkOptions } from '../budget/progress.js'
+import { withoutProgress, type WorkOptions } from '../budget/progress.js'
 import type { SampledCurvature } from '../curvature/curvature.js'
 import { ResourceError } from '../errors/errors.js'
 import { likelihoodModel } from '../likelihood/registry.js'
@@ -27,7 +27,7 @@ const SEARCHED = 16
 const MOST_ROUNDS = 8
 const SETTLED_PRIOR = 0.02
 /** Rows of V up to which the equations are theirs, and matrices of that size that there are then at once. */
-export const MOST_ROWS = 5000
+const MOST_ROWS = 5000
 const GRAMS = 4
 /** Vectors of P doubles beside the draws while a solution runs. */
 const VECTORS = 10
@@ -85,7 +85,7 @@ async function settingsFor(task: FitTask, space: DrawSpace, data: DataFit,
   if (typeof settings.priorPrecision !== 'number') settings = { ...settings, priorPrecision: 1 }
   for (let round = 0; round < MOST_ROUNDS; round++) {
     work.onProgress?.({ stage: 'tune', done: round, total: MOST_ROUNDS })
-    const density = await space.density(settings, quiet(work))
+    const density = await space.density(settings, withoutProgress(work))
     // Tuning needs the spectrum alone, and no draw.
     const posterior = samplesPosterior(sampled(task, 1, new Float64Array(0), density, settings), slots, theta, settings)
     const found = tuneByMarginalLikelihood(posterior, data, { priorStructure: 'scalar', tuneNoise: options.tuneNoise })
@@ -136,10 +136,6 @@ export function workOfDraws(task: FitTask, samples: number, examples: number): n
 /** How far a setting went, in logarithms. */
 function change(a: number, b: number): number {
   return Math.abs(Math.log(a / b))
-}
-
-function quiet({ signal }: WorkOptions): WorkOptions {
-  return signal === undefined ? {} : { signal }
 }
 
 /** What is said of the draws: how exact the estimates are, and the solutions. */

@@ -7,5 +7,6 @@ export type { Eigen } from './plain-eigen.js'
 export { type RealArray, zerosLike } from './plain.js'
 export { gemm, syrk } from './product.js'
 export { addRowDots, addWeightedRowDots } from './row-dots.js'
+export { transposed } from './transposed.js'
 export { cholesky, choleskyInverse, inverseTrace, triangularInverse, triangularSolve,
   triangularSolveRight } from './triangular.js'

@@ -7,6 +7,7 @@ import { symmetricEigen } from './eigen.js'
 import { pause } from './interruption.js'
 import type { Eigen } from './plain-eigen.js'
 import { gemm } from './product.js'
+import { transposed } from './transposed.js'
 import { cholesky, triangularSolve } from './triangular.js'
 
 /** Pivots that are looked for at once. */
@@ -37,7 +38,7 @@ export function lowRankEigen(n: number, matrix: Float64Array, most: number): Eig
   }
   const basis = new Float64Array(count * n)
   gemm(false, false, count, n, found, 1, scaled, rows, 0, basis)
-  return { values: values.slice(first), vectors: transposed(count, n, orthonormal(n, count, basis)) }
+  return { values: values.slice(first), vectors: transposed(orthonormal(n, count, basis), count, n) }
 }
 
 /**
@@ -141,11 +142,5 @@ function orthonormal(n: number, count: number, rows: Float64Array): Float64Array
 function reverseRows(n: number, rows: Float64Array): Float64Array {
   const result = new Float64Array(rows.length)
   for (let at = 0; at < rows.length; at += n) result.set(rows.subarray(at, at + n), rows.length - n - at)
-  return result
-}
-
-function transposed(rows: number, columns: number, matrix: Float64Array): Float64Array {
-  const result = new Float64Array(matrix.length)
-  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) result[j * rows + i] = matrix[i * columns + j]
   return result
 }

@@ -2,7 +2,7 @@
 import type { Curvature } from '../curvature/curvature.js'
 import { NumericalError } from '../errors/errors.js'
 import { jitteredCholesky, type JitteredFactor } from '../kernels/jittered-cholesky.js'
-import { choleskyInverse, gemm, symmetricEigenvalues, triangularSolve,
+import { choleskyInverse, gemm, symmetricEigenvalues, transposed, triangularSolve,
   triangularSolveRight } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
@@ -39,7 +39,7 @@ function fullPosteriorWith(curvature: FullCurvature, values: () => Float64Array,
     covarianceTimes: (vectors, count) => {
       const columns = solveLower(factor(), size, vectors, count)
       triangularSolve(true, size, count, factor(), columns)
-      return transpose(columns, size, count)
+      return transposed(columns, size, count)
     },
     whiten: (vectors, count) => whiten(factor(), size, vectors, count),
     sample: (count, random) => draw(factor(), mean, count, random),
@@ -105,23 +105,17 @@ function whiten(lower: Float64Array, size: number, vectors: Float64Array, count:
 
 /** L^-1 V' for the rows V, count x size: size x count. */
 function solveLower(lower: Float64Array, size: number, vectors: Float64Array, count: number): Float64Array {
-  const columns = transpose(vectors, count, size)
+  const columns = transposed(vectors, count, size)
   triangularSolve(false, size, count, lower, columns)
   return columns
 }
 
-function transpose(matrix: Float64Array, rows: number, columns: number): Float64Array {
-  const result = new Float64Array(rows * columns)
-  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) result[j * rows + i] = matrix[i * columns + j]
-  return result
-}
-
 function draw(lower: Float64Array, mean: Float64Array, count: number, random: RandomGenerator): Float64Array {
   const size = mean.length
-  const columns = transpose(random.fillNormal(new Float64Array(count * size)), count, size)
+  const columns = transposed(random.fillNormal(new Float64Array(count * size)), count, size)
   // L' x = z, not L x = z: both give Gaussian draws, but only the first ones have the covariance P^-1.
   triangularSolve(true, size, count, lower, columns)
-  const result = transpose(columns, size, count)
+  const result = transposed(columns, size, count)
   for (let n = 0; n < count; n++) for (let i = 0; i < size; i++) result[n * size + i] += mean[i]
   return result
 }

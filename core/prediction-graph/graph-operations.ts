@@ -3,7 +3,7 @@
  * multiplied in the network's precision, what is squared and summed is float64, as in kernel-operations.ts.
  */
 import { InternalError } from '../errors/errors.js'
-import { symmetricEigen, triangularSolveRight } from '../kernels/linear-algebra.js'
+import { symmetricEigen, transposed, triangularSolveRight } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { rowWidth, type TensorBlocks } from '../posterior/eigen-block.js'
 import { coordinates, type Eigenbasis, fromCoordinates, isThin } from '../posterior/eigenbasis.js'
@@ -70,8 +70,8 @@ export function graphOperations(precisions: GraphPrecisions,
 
 /** x M; the row of M that meets ones which are not written is added. */
 export function product(f: Formulas, { name, width, ones = false }: GraphRows,
-  { values, rows, columns }: PosteriorMatrix, { transposed = false, plus }: ProductOptions = {}): GraphRows {
-  const matrix = transposed ? transpose(values, rows, columns) : values
+  { values, rows, columns }: PosteriorMatrix, { transposed: turned = false, plus }: ProductOptions = {}): GraphRows {
+  const matrix = turned ? transposed(values, rows, columns) : values
   const to = matrix.length / width
   const written = width - Number(ones)
   const result = f.matmul(name, f.matrix(matrix.subarray(0, written * to), [written, to]))
@@ -98,7 +98,7 @@ function rotateTensor(precisions: GraphPrecisions, x: GraphRows, blocks: TensorB
   const parts = f.reshape(asDouble(precisions, x.name), [outputs, -1, groups, out, inputs])
   const rights = joined(blocks.map(({ right }) => (right === undefined ? identity(inputs) : basisMatrix(right))))
   const inside = f.matmul(parts, f.matrix(rights, [groups, inputs, width]))
-  const lefts = joined(blocks.map(({ left }) => (left === undefined ? identity(out) : transpose(left, out, out))))
+  const lefts = joined(blocks.map(({ left }) => (left === undefined ? identity(out) : transposed(left, out, out))))
   const rotated = blocks.every(({ left }) => left === undefined)
     ? inside
     : f.matmul(f.matrix(lefts, [groups, out, out]), inside)
@@ -108,12 +108,7 @@ function rotateTensor(precisions: GraphPrecisions, x: GraphRows, blocks: TensorB
 /** Q of size x coordinates. */
 function basisMatrix(basis: Eigenbasis): Float64Array {
   const width = coordinates(basis)
-  return transpose(fromCoordinates(basis, identity(width), width), width, basis.size)
-}
-
-/** Columns x rows of rows x columns. */
-function transpose(values: Float64Array, rows: number, columns: number): Float64Array {
-  return values.map((_, i) => values[i % rows * columns + Math.floor(i / rows)])
+  return transposed(fromCoordinates(basis, identity(width), width), width, basis.size)
 }
 
 /** One term's S: sum_k R[c, n, k] R[d, n, k] w[n, k]. */
@@ -157,7 +152,7 @@ function ofShared(precisions: GraphPrecisions, { rows, weights }: Extract<Term, 
   const w = once(() => asDouble(precisions, narrow()))
   const sums = Float64Array.from({ length: size }, (_, k) => sumOfColumn(R, size, k))
   const times = (f: Formulas, of: string, values: Float64Array): string =>
-    f.matmul(of, f.matrix(transpose(values, outputs, size), [size, outputs]))
+    f.matmul(of, f.matrix(transposed(values, outputs, size), [size, outputs]))
   const squares = (own: Float64Array): string => asDouble(precisions, times(network, narrow(), own.map(r => r * r)))
   return {
     variance: once(() => (rows === undefined ? w() : squares(R))),
@@ -165,7 +160,7 @@ function ofShared(precisions: GraphPrecisions, { rows, weights }: Extract<Term, 
     rowSums: once(() => (rows === undefined ? w() : times(double, w(), R.map((value, i) => value * sums[i % size])))),
     covariance: once(() =>
       double.matmul(double.mul(double.unsqueeze(w(), [1]), double.matrix(R, [outputs, size])),
-        double.matrix(transpose(R, outputs, size), [size, outputs]))
+        double.matrix(transposed(R, outputs, size), [size, outputs]))
     ),
   }
 }

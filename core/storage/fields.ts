@@ -11,7 +11,8 @@ export interface Fields {
   readonly [key: string]: Tree
 }
 
-function wrong(path: string, expected: string): UntrustedInputError {
+/** What a damaged field should have been. */
+export function wrong(path: string, expected: string): UntrustedInputError {
   return new UntrustedInputError(`The file is damaged: '${path}' should be ${expected}.`, { format: 'container', path })
 }
 

@@ -2,8 +2,7 @@
  * @file Fields of an untrusted container that are sums of squares, or of outer products. What no such sum can be is
  * refused: decompositions would take half of it, or pass it over, and answer as if nothing were wrong.
  */
-import { UntrustedInputError } from '../errors/errors.js'
-import { arrayField, type Fields } from './fields.js'
+import { arrayField, type Fields, wrong } from './fields.js'
 
 /** Share of the largest number that rounding may leave, of sums in single precision or of rows that were forgotten. */
 const ROUNDING = 1e-5
@@ -42,8 +41,4 @@ export function outerProductsField(fields: Fields, key: string, size: number, co
 
 function largest(values: Float64Array): number {
   return values.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
-}
-
-function wrong(path: string, expected: string): UntrustedInputError {
-  return new UntrustedInputError(`The file is damaged: '${path}' should be ${expected}.`, { format: 'container', path })
 }

@@ -6,7 +6,7 @@ import { zeroCurvature } from '../curvature/accumulate.js'
 import type { Curvature } from '../curvature/curvature.js'
 import { accumulateLastLayer, lastLayerIndices, withOnes } from '../curvature/last-layer.js'
 import { asFloat64 } from '../curvature/real.js'
-import { gemm, type RealArray, symmetricEigen, symmetricEigenvalues, syrk,
+import { gemm, type RealArray, symmetricEigen, symmetricEigenvalues, syrk, transposed,
   zerosLike } from '../kernels/linear-algebra.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { lastLayerShape, type LinearShape } from '../network/linear-shape.js'
@@ -178,12 +178,6 @@ function grams(phi: () => Float64Array, examples: number, width: number): Grams 
     },
     gramEigen: () => own.eigen ??= symmetricEigen(width, gram()),
   }
-}
-
-function transposed(matrix: Float64Array, rows: number, columns: number): Float64Array {
-  const result = new Float64Array(matrix.length)
-  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) result[j * rows + i] = matrix[i * columns + j]
-  return result
 }
 
 /**
