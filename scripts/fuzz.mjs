@@ -149,8 +149,8 @@ function joined(a, b) {
 const same = (a, b) => a.length === b.length && a.every((byte, i) => byte === b[i])
 
 /** What is wrong with how an input ended, and whether it was accepted. */
-async function attempt(target, bytes, original) {
-  const start = process.cpuUsage()
+async function attempt(target, bytes, original, tries = 3) {
+  const [begun, start] = [performance.now(), process.cpuUsage()]
   let [accepted, fault] = [true, undefined]
   try {
     await target.read(bytes)
@@ -161,8 +161,13 @@ async function attempt(target, bytes, original) {
     else if (error.message.length > 2000) fault = `a message of ${error.message.length} characters`
   }
   const { user, system } = process.cpuUsage(start)
-  const milliseconds = (user + system) / 1000
-  if (milliseconds > (target.most ?? MOST_MILLISECONDS)) fault ??= `${milliseconds.toFixed(0)} ms`
+  // A busy clock counts what others do, the processor's time the collector's threads, and the first time compiling:
+  // slow is what is slow again, too.
+  const milliseconds = Math.min(performance.now() - begun, (user + system) / 1000)
+  if (milliseconds > (target.most ?? MOST_MILLISECONDS) && fault === undefined) {
+    if (tries > 1) return attempt(target, bytes, original, tries - 1)
+    fault = `${milliseconds.toFixed(0)} ms`
+  }
   if ('x' in {} || Object.keys(Object.prototype).length > 0) fault ??= 'the prototype of objects was changed'
   return { accepted, fault }
 }

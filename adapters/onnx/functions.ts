@@ -5,7 +5,7 @@
  * an attribute of a node may refer to one of the call's (`ref_attr_name`).
  */
 import { UntrustedInputError } from '../../core/errors/errors.js'
-import { MOST_INLINED } from './limits.js'
+import { DEEPEST_CALLS, MOST_INLINED } from './limits.js'
 import { type AttributeMessage, type FunctionMessage, type GraphMessage, type ModelMessage, type NodeMessage,
   toNumber } from './messages.js'
 
@@ -42,25 +42,38 @@ const keyOf = (name: string, domain: string | undefined, overload = ''): string 
  */
 export function callExpander({ functions = [] }: ModelMessage): ExpandCalls {
   const known = new Map(functions.map(each => [keyOf(each.name, each.domain, each.overload), each] as const))
+  const calledBy = (node: PlacedNode): FunctionMessage | undefined =>
+    known.get(keyOf(node.op_type ?? '', node.domain, node.overload))
+  const stays = (called: FunctionMessage, open: readonly FunctionMessage[]): boolean =>
+    open.includes(called) || isStandard(called.domain)
   let [calls, inlined] = [0, 0]
+  // Functions that call each other twice double at each level: what they come to is counted before it is made.
+  const count = (nodes: readonly PlacedNode[], open: readonly FunctionMessage[]): void => {
+    for (const node of nodes) {
+      const called = calledBy(node)
+      if (called === undefined || stays(called, open)) continue
+      inlined += called.node?.length ?? 0
+      if (inlined > MOST_INLINED) throw tooMany(`make up more than ${MOST_INLINED} nodes`, MOST_INLINED)
+      if (open.length >= DEEPEST_CALLS) throw tooMany(`call each other ${DEEPEST_CALLS} deep`, DEEPEST_CALLS)
+      count(called.node ?? [], [...open, called])
+    }
+  }
   const expand = (nodes: readonly PlacedNode[], open: readonly FunctionMessage[]): PlacedNode[] =>
     nodes.flatMap(node => {
-      const called = known.get(keyOf(node.op_type ?? '', node.domain, node.overload))
+      const called = calledBy(node)
       if (called === undefined) return [node]
-      if (open.includes(called) || isStandard(called.domain)) {
-        return [{ ...node, op_type: `${node.op_type ?? ''} (a function of the file)` }]
-      }
-      inlined += called.node?.length ?? 0
-      if (inlined > MOST_INLINED) {
-        throw new UntrustedInputError(
-          `The functions of the ONNX file make up more than ${MOST_INLINED} nodes where they are called.`,
-          { format: 'ONNX', path: 'functions', limit: MOST_INLINED },
-        )
-      }
+      if (stays(called, open)) return [{ ...node, op_type: `${node.op_type ?? ''} (a function of the file)` }]
       return expand(bodyOf(node, called, `${called.name}:${calls++}:`), [...open, called])
     })
-  return nodes => expand(nodes, [])
+  return nodes => {
+    count(nodes, [])
+    return expand(nodes, [])
+  }
 }
+
+const tooMany = (what: string, limit: number): UntrustedInputError =>
+  new UntrustedInputError(`The functions of the ONNX file ${what} where they are called.`, { format: 'ONNX',
+    path: 'functions', limit })
 
 /** The nodes of a function, under names of their own, with the values and attributes of a call. */
 function bodyOf(call: PlacedNode, called: FunctionMessage, prefix: string): PlacedNode[] {

@@ -18,6 +18,8 @@ export const MOST_AXES = 32
 export const MOST_ELEMENTS = 2 ** 31 - 1
 /** Nodes that calls of a file's own functions are replaced by; the largest exports of torch have some 20,000. */
 export const MOST_INLINED = 200_000
+/** Calls of a file's own functions inside of each other; torch's exports nest modules some ten deep. */
+export const DEEPEST_CALLS = 256
 /** Times that a loop is written out, and nodes that all loops of a file together become. */
 export const MOST_ITERATIONS = 1_000
 export const MOST_UNROLLED = 200_000

@@ -5,6 +5,7 @@ import { decodeMessage } from '../../../protocol/frames/decode.js'
 import { own } from '../../../protocol/frames/decoded-map.js'
 import { encodeFrame, type WireMap } from '../../../protocol/frames/encode.js'
 import { scanMessage } from '../../../protocol/frames/scan.js'
+import { quickest } from '../../support/time-limits.js'
 
 t.test('F4 bombs end at once', async t => {
   const bombs = [
@@ -15,12 +16,12 @@ t.test('F4 bombs end at once', async t => {
       ...Array.from({ length: 120 }, () => [0xdc, 0x27, 0x10, ...Array<number>(10_000).fill(0xc0)]).flat()]),
   ]
   for (const bomb of bombs) {
-    const start = process.cpuUsage()
-    t.throws(() => {
-      scanMessage(bomb)
-    }, UntrustedInputError)
-    const { user, system } = process.cpuUsage(start)
-    t.ok(user + system < 1e6)
+    const took = quickest(1000, () => {
+      t.throws(() => {
+        scanMessage(bomb)
+      }, UntrustedInputError)
+    })
+    t.ok(took < 1000)
   }
 })
 
