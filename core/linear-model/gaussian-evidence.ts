@@ -30,8 +30,8 @@ export interface GaussianHyperparameters {
 
 /** The noise is at least this share of the standard deviation of the targets. */
 const SMALLEST_NOISE = 1e-3
-/** Starts: log delta and log sigma^2 relative to what the data's scale suggests. */
-const STARTS = [[0, -1], [0, -3], [3, -1], [3, -3]] as const
+/** Steps of log(delta sigma^2) between the points that are looked at. */
+const LONGEST_GAP = 0.5
 
 /** What the user gives of prior precision and noise; what is not given is tuned. */
 export interface GivenHyperparameters {
@@ -39,30 +39,54 @@ export interface GivenHyperparameters {
   readonly sigma?: number | undefined
 }
 
-/** The best of the maxima that Newton's method reaches from four starts, in what is not given. */
+/**
+ * The largest evidence in what is not given: the best point of all delta sigma^2, which Newton's method then improves.
+ * Inputs on scales of their own spread the eigenvalues over many decades, and the evidence has a maximum wherever prior
+ * and noise could change their parts: climbing from anywhere else ends in one of the lesser ones.
+ */
 export function tuneGaussian(spectrum: GaussianSpectrum, targetVariance: number,
   given: GivenHyperparameters = {}): GaussianHyperparameters {
-  const { values, coordinates, others, otherSquares } = spectrum
-  const count = values.length + others
-  const square = (coordinates.reduce((sum, b) => sum + b * b, 0) + otherSquares) / Math.max(1, count)
-  const scale = square > 0 ? square : 1
-  const mean = values.reduce((sum, l) => sum + l, 0) / Math.max(1, count)
-  const logScale = Math.log(scale)
-  const logDelta = Math.log(mean > 0 ? mean / scale : 1)
-  const lowest = Math.log(targetVariance > 0 ? targetVariance : scale) + 2 * Math.log(SMALLEST_NOISE)
+  const lowest = Math.log(targetVariance > 0 ? targetVariance : meanSquare(spectrum)) + 2 * Math.log(SMALLEST_NOISE)
   const target = gaussianEvidence(spectrum)
   const free = { delta: given.delta === undefined, sigma: given.sigma === undefined }
   let best: { readonly point: Float64Array, readonly value: number } | undefined
-  for (const [p, q] of STARTS) {
-    const start = Float64Array.of(given.delta === undefined ? logDelta + p : Math.log(given.delta),
-      given.sigma === undefined ? logScale + q : 2 * Math.log(given.sigma))
-    const found = ascend(target, start, free, lowest)
-    if (best === undefined || found.value > best.value) best = found
+  for (const ratio of ratios(spectrum)) {
+    const point = pointAt(spectrum, ratio, given, lowest)
+    const { value } = target.at(point)
+    if (best === undefined || value > best.value) best = { point, value }
   }
-  const [p, q] = best?.point ?? Float64Array.of(0, 0)
+  const { point: [p, q], value } = ascend(target, best?.point ?? Float64Array.of(0, lowest), free, lowest)
   // The search works with logarithms, from which what was given comes back with other last digits.
-  return { delta: given.delta ?? Math.exp(p), sigma: given.sigma ?? Math.exp(q / 2), evidence: best?.value ?? NaN,
+  return { delta: given.delta ?? Math.exp(p), sigma: given.sigma ?? Math.exp(q / 2), evidence: value,
     floored: free.sigma && q <= lowest + 1e-9 }
+}
+
+/** log(delta sigma^2) from where the prior says nothing of any direction to where the data do not. */
+function ratios({ values }: GaussianSpectrum): number[] {
+  const logs = values.map(Math.log)
+  const [first, last] = values.length === 0 ? [0, 0] : [Math.min(...logs) - 5, Math.max(...logs) + 5]
+  const count = Math.ceil((last - first) / LONGEST_GAP) + 1
+  return Array.from({ length: count }, (_, i) => first + i * (last - first) / Math.max(1, count - 1))
+}
+
+/** log delta and log sigma^2 of the largest evidence among those of one delta sigma^2. */
+function pointAt({ values, coordinates, others, otherSquares }: GaussianSpectrum, ratio: number,
+  { delta, sigma }: GivenHyperparameters, lowest: number): Float64Array {
+  if (sigma !== undefined) {
+    return Float64Array.of(delta === undefined ? ratio - 2 * Math.log(sigma) : Math.log(delta), 2 * Math.log(sigma))
+  }
+  if (delta !== undefined) return Float64Array.of(Math.log(delta), Math.max(lowest, ratio - Math.log(delta)))
+  const weight = Math.exp(-ratio)
+  // y - f0 ~ N(0, sigma^2 (K / ratio + I)): sigma^2 is the mean square of what that covariance makes white.
+  const white = values.reduce((sum, l, i) => sum + coordinates[i] ** 2 / (l * weight + 1), otherSquares)
+  const noise = Math.max(lowest, Math.log(white / Math.max(1, values.length + others)))
+  return Float64Array.of(ratio - noise, noise)
+}
+
+/** Mean square of y - f0; 1 where it is 0. */
+function meanSquare({ values, coordinates, others, otherSquares }: GaussianSpectrum): number {
+  const sum = coordinates.reduce((squares, b) => squares + b * b, otherSquares)
+  return sum > 0 ? sum / (values.length + others) : 1
 }
 
 /** The evidence of p = log delta and q = log sigma^2. */
