@@ -128,10 +128,11 @@ export function slidingWindow(node: Node, extents: readonly number[], kernel: re
     const front = same ? (autoPad === 'SAME_UPPER' ? less : total - less) : pads[i]
     const back = same ? total - front : pads[rank + i]
     const room = input + front + back - span
-    if (room < 0) {
+    let output = (ceil ? Math.ceil(room / stride) : Math.floor(room / stride)) + 1
+    // A window that is rounded up may be longer than the axis.
+    if (output < 1) {
       throw badNode(node, `its window covers ${span} elements of an axis of ${input} with ${front + back} of padding.`)
     }
-    let output = (ceil ? Math.ceil(room / stride) : Math.floor(room / stride)) + 1
     // A last window must begin within the input or the padding in front of it.
     if (ceil && (output - 1) * stride >= input + front) output--
     return { input, output, kernel: kernel[i], stride, dilation, front, back }

@@ -145,8 +145,8 @@ async function fromModule(params: DecodedMap, state: ThreadState): Promise<Model
       inputs: Object.keys(mapParameter(module, 'inputs')), unused: textsParameter(module, 'unused') },
   })
   await checkOutputs(graph, tensorsOf(module, 'inputs', state), tensorsOf(module, 'outputs', state),
-    'The export has lost something; give a file that was exported by hand, or the state dict with its architecture.',
-    state.runtime)
+    'The module computes in half precision (autocast in its forward: leave that out), or the export has lost ' +
+      'something: give a file that was exported by hand, or the state dict with its architecture.', state.runtime)
   return { graph, format: 'onnx' }
 }
 

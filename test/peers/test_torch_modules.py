@@ -114,6 +114,15 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], np.ndarray]] = {
         TOKENS,
     ),
     "spectrum of tied layers": (tied_spectrum, SIGNALS),
+    "weights read as data": (
+        lambda: Of(
+            lambda own, x: nn.functional.linear(own.a(x).tanh() @ own.turn, own.kept.weight.data),
+            a=nn.Linear(6, 5),
+            turn=nn.Parameter(torch.randn(5, 5)),
+            kept=nn.Linear(5, 3, bias=False),
+        ),
+        ROWS,
+    ),
     "short-time spectrum": (
         lambda: Of(
             lambda own, x: own.head(torch.stft(own.gain * x, 8, 4, window=WINDOW, return_complex=True).abs().mean(-1)),
@@ -181,6 +190,14 @@ class Counting(nn.Module):
         return self.a(x) * self.calls
 
 
+def in_half_precision() -> nn.Module:
+    def cast(own: Any, x: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return own.a(x)
+
+    return Of(cast, a=nn.Linear(6, 3))
+
+
 REFUSED: dict[str, tuple[Callable[[], nn.Module], np.ndarray, str]] = {
     "dropout in evaluation": (
         lambda: Of(lambda own, x: own.a(nn.functional.dropout(x)), a=nn.Linear(6, 3)),
@@ -198,6 +215,20 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], np.ndarray, str]] = {
         ROWS,
         r"Python number of values.*torch\.where",
     ),
+    "a copy is used in evaluation": (
+        lambda: Of(
+            lambda own, x: (own.a if own.training else own.mean)(x),
+            a=nn.Linear(6, 3),
+            mean=nn.Linear(6, 3).requires_grad_(False),
+        ),
+        ROWS,
+        r"do not change its outputs in evaluation mode.*parameters='mean\.bias'",
+    ),
+    "nothing is trained": (
+        lambda: nn.Sequential(nn.Linear(6, 3)).requires_grad_(False),
+        ROWS,
+        r"All 2 parameters .*requires_grad=False.*parameters='0\.bias'",
+    ),
     "times first": (
         lambda: Of(lambda own, x: own.head(own.lstm(x)[0].mean(1)), lstm=nn.LSTM(4, 3), head=nn.Linear(3, 3)),
         TIMES,
@@ -214,6 +245,34 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], np.ndarray, str]] = {
         "depend on the other rows",
     ),
 }
+
+
+def test_indices_kept_as_a_parameter_and_rows_of_whole_numbers() -> None:
+    module = Of(
+        lambda own, x: own.a(x)[:, own.order],
+        order=nn.Parameter(torch.tensor([1, 0, 2]), requires_grad=False),
+        a=nn.Linear(6, 3),
+    )
+    rows, labels = ROWS.astype(np.float32), np.arange(9) % 3
+    la = Laplace(module, "classification", "all", "full").fit(rows, labels)
+    assert la.n_params == 21
+    np.testing.assert_allclose(la.predict(rows).mean, module(torch.as_tensor(rows)).detach(), atol=1e-6)
+    with pytest.raises(GraphError, match=r"whole numbers \(int64\).*astype\('float32'\)"):
+        Laplace(module, "classification").fit(rows.astype(int), labels)
+
+
+def test_half_precision_inside_is_named() -> None:
+    torch.manual_seed(0)
+    with pytest.raises(GraphError, match=r"half precision.*autocast"):
+        Laplace(in_half_precision(), "classification").fit(ROWS.astype(np.float32), np.arange(9) % 3)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_quantised_layers_are_refused() -> None:
+    module = torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3)))
+    with pytest.raises(GraphError, match="quantised layers.*float model") as caught:
+        Laplace(module, "classification").fit(ROWS.astype(np.float32), np.arange(9) % 3)
+    assert caught.value.code == "UNSUPPORTED_OPERATOR"
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -243,6 +243,7 @@ def fake_module(
             "__module__": module,
             "_modules": dict(children or {}),
             "named_children": lambda self: list(self._modules.items()),
+            "named_modules": lambda self: [("", self), *self._modules.items()],
             "state_dict": lambda self: {},
             "named_parameters": lambda self, remove_duplicate=True: [],
         },

@@ -13,6 +13,7 @@ const SHAPES: readonly (readonly [readonly Dim[], Attributes])[] = [
   [[BATCH, 2, 6], { kernel_shape: [3], strides: [2] }],
   [[BATCH, 2, 4, 5], { kernel_shape: [2, 3], strides: [1, 2], pads: [1, 1, 0, 1] }],
   [[BATCH, 1, 5, 6], { kernel_shape: [2, 3], strides: [2, 2], ceil_mode: 1 }],
+  [[BATCH, 1, 1, 2], { kernel_shape: [2, 3], strides: [2, 3], ceil_mode: 1 }],
   [[BATCH, 1, 5, 5], { kernel_shape: [2, 2], dilations: [2, 2], auto_pad: 'SAME_UPPER' }],
   [[BATCH, 1, 2, 3, 3], { kernel_shape: [2, 2, 2] }],
   [[{ outer: 1, inner: 2 }, 2, 4], { kernel_shape: [2], strides: [2] }],

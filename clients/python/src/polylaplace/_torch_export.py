@@ -72,7 +72,12 @@ def unwrapped_module(module: Any) -> Any:
 
 def frozen_parameters(module: Any) -> list[str]:
     """The names of the parameters that are not trained (requires_grad=False)."""
-    return [name for name, value in module.named_parameters() if not value.requires_grad]
+    return [name for name, value in real_parameters(module) if not value.requires_grad]
+
+
+def real_parameters(module: Any) -> list[tuple[str, Any]]:
+    """The parameters without those of whole numbers (indices kept as parameters), which cannot be trained."""
+    return [(name, value) for name, value in module.named_parameters() if value.is_floating_point()]
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,7 @@ def exported_module(module: Any, examples: Examples, output: str | None = None) 
         params = {
             "bytes": _any_number_of_rows(torch, plain, given, names, output_name),
             "tensors": _tensors(plain),
-            "parameters": [name for name, _ in plain.named_parameters()],
+            "parameters": [name for name, _ in real_parameters(plain)],
             "unused": unused,
             "slopes": slopes,
             "inputs": {name: to_array(rows, name) for name, rows in zip(names, given, strict=True)},
@@ -193,7 +198,7 @@ def _single(torch: Any, module: Any) -> Any:
 
 def _given(torch: Any, module: Any, arrays: Sequence[Array]) -> list[Any]:
     """Arrays as tensors where the module is, real ones in its precision."""
-    parameter = next(iter(module.parameters()), None)
+    parameter = next((value for _, value in real_parameters(module)), None)
     given = [torch.as_tensor(np.ascontiguousarray(rows)) for rows in arrays]
     if parameter is None:
         return given
@@ -216,10 +221,18 @@ def _result(torch: Any, module: Any, call: Callable[[], Any], given: list[Any], 
         shapes = ", ".join(str(tuple(rows.shape)) for rows in given)
         raise GraphError(
             f"The {type(module).__name__} failed on the first rows, of shape {shapes}{note}: "
-            f"{type(error).__name__}: {error}. Give rows as its forward takes them; where it cannot run, a file that "
-            "was exported elsewhere, or its state dict with architecture=.",
+            f"{type(error).__name__}: {error}. {_how_to_give(given, error)}; where it cannot run, a file that was "
+            "exported elsewhere, or its state dict with architecture=.",
             "BAD_GRAPH",
         ) from error
+
+
+def _how_to_give(given: Sequence[Any], error: Exception) -> str:
+    """What to do about rows that a module does not take."""
+    whole = [str(rows.dtype).removeprefix("torch.") for rows in given if not rows.is_floating_point()]
+    if whole and "dtype" in str(error):
+        return f"The data are whole numbers ({whole[0]}): give measurements as real ones, x.astype('float32')"
+    return "Give rows as its forward takes them"
 
 
 def _outputs(torch: Any, module: Any, given: list[Any]) -> Array:
@@ -229,8 +242,8 @@ def _outputs(torch: Any, module: Any, given: list[Any]) -> Array:
 def _slopes(torch: Any, module: Any, given: list[Any]) -> tuple[dict[str, float], list[str]]:
     """The derivative of a weighted sum of the outputs by each trained parameter, along a direction made of its values
     (core/fit/check-derivatives.ts), and the parameters that no output depends on, which no exporter keeps."""
-    named = [(name, value) for name, value in module.named_parameters() if value.requires_grad]
-    others = [name for name, value in module.named_parameters() if not value.requires_grad]
+    named = [(name, value) for name, value in real_parameters(module) if value.requires_grad]
+    others = frozen_parameters(module)
     if not named:
         return {}, others
     with torch.enable_grad():

@@ -6,13 +6,13 @@ ONNX export does that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ._data import to_array
 from ._examples import Examples
 from ._exceptions import GraphError
-from ._torch_export import exported_module, frozen_parameters, unwrapped_module
+from ._torch_export import exported_module, frozen_parameters, real_parameters, unwrapped_module
 
 #: Module classes that can be read directly, with the attributes that say what they compute.
 _TORCH_LAYERS: dict[str, tuple[str, ...]] = {
@@ -61,14 +61,17 @@ def torch_module(module: Any, hints: Mapping[str, Any], example: Examples | None
     """
     module = _one_network(unwrapped_module(module), hints.get("model"))
     rest = {key: value for key, value in hints.items() if key not in ("architecture", "model")}
-    frozen = frozen_parameters(module)
-    if frozen and "parameters" not in rest:
-        rest["freeze"] = [*frozen, *_as_list(rest.get("freeze"))]
+    _refuse_quantised(module)
+    if "parameters" not in rest:
+        frozen = frozen_parameters(module)
+        _check_trained(module, frozen, "have requires_grad=False, as after merge_and_unload() of adapters")
+        if frozen:
+            rest["freeze"] = [*frozen, *_as_list(rest.get("freeze"))]
     given = hints.get("architecture")
     layers = given or torch_layers(module)
     if layers is not None:
         if given is None and "parameters" not in rest:
-            rest["parameters"] = [name for name, _ in module.named_parameters()]
+            rest["parameters"] = [name for name, _ in real_parameters(module)]
         tensors = {
             name: to_array(value, name)
             for name, value in module.state_dict().items()
@@ -77,7 +80,36 @@ def torch_module(module: Any, hints: Mapping[str, Any], example: Examples | None
         return {"layers": layers, "tensors": tensors, "hints": rest}
     if example is None:
         return None
-    return {"module": exported_module(module, example, rest.get("output")), "hints": rest}
+    exported = exported_module(module, example, rest.get("output"))
+    if "parameters" not in rest:
+        _check_trained(module, exported["unused"], "are frozen or do not change its outputs in evaluation mode")
+    return {"module": exported, "hints": rest}
+
+
+def _check_trained(module: Any, without: Sequence[str], why: str) -> None:
+    """Checks that the posterior has a parameter to be over.
+
+    Raises:
+        GraphError: when all of the module's are among those `without` a part in the fit.
+    """
+    names = [name for name, _ in real_parameters(module)]
+    if names and set(names) <= set(without):
+        raise GraphError(
+            f"All {len(names)} parameters of the {type(module).__name__} {why}: the posterior would be over none. Name "
+            f"those that it is over with parameters=, for example parameters={names[-1]!r}, or '*' for all.",
+            "BAD_GRAPH",
+        )
+
+
+def _refuse_quantised(module: Any) -> None:
+    for path, part in module.named_modules():
+        made_by = type(part).__module__
+        if made_by.startswith(("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized")):
+            raise GraphError(
+                f"The {type(module).__name__} has quantised layers ({path!r} is a {type(part).__name__} of {made_by}), "
+                "which have no derivatives: use the float model it was made from.",
+                "UNSUPPORTED_OPERATOR",
+            )
 
 
 def _one_network(module: Any, name: str | None) -> Any:

@@ -27,7 +27,8 @@ def more_symbols(torch: Any) -> Iterator[None]:
 
 @contextmanager
 def with_detached(torch: Any) -> Iterator[None]:
-    """What is computed under torch.no_grad is detached in the trace, too."""
+    """What is computed under torch.no_grad is detached in the trace, too, and what is read as `.data`, of which a trace
+    would keep the numbers."""
 
     class Detaching(torch.overrides.TorchFunctionMode):  # type: ignore[misc]
         def __torch_function__(
@@ -50,12 +51,15 @@ def with_detached(torch: Any) -> Iterator[None]:
         modes.pop().__exit__(*error)
         leave(context, *error)
 
+    stored = torch.Tensor.data
     with torch.enable_grad():
         torch.no_grad.__enter__, torch.no_grad.__exit__ = entered, left
+        torch.Tensor.data = property(lambda tensor: tensor.detach(), stored.__set__)
         try:
             yield
         finally:
             torch.no_grad.__enter__, torch.no_grad.__exit__ = enter, leave
+            del torch.Tensor.data
 
 
 @contextmanager
