@@ -44,13 +44,12 @@ function columnsFrom(tree: Tree): InputColumns {
   return exact(fields, 'columns', { name: textField(fields, 'name'), columns: textsField(fields, 'columns') })
 }
 
-/** The digests of chunks: none without examples. Files of 0.1.0 have none. */
+/** The digests of chunks: none without examples, unless all of them weigh nothing. Files of 0.1.0 have none. */
 function chunksFrom(fields: Fields, hasDigest: boolean): Chunks | undefined {
   const chunks = hasDigest ? fields['chunks'] : null
   if (chunks === null) return undefined
-  if (chunks instanceof Uint8Array && areChunks(chunks) && (chunkCount(chunks) === 0 || fields['examples'] !== 0)) {
-    return chunks
-  }
+  const mayBeThere = fields['examples'] !== 0 || fields['weighted'] !== undefined
+  if (chunks instanceof Uint8Array && areChunks(chunks) && (chunkCount(chunks) === 0 || mayBeThere)) return chunks
   throw new UntrustedInputError("The file is damaged: 'chunks' should be the digests of chunks of data in order.", {
     format: 'partial',
     path: 'chunks',

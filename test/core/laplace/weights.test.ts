@@ -147,6 +147,17 @@ t.test('files keep weights of classes and labels that are no whole numbers', asy
   }
 })
 
+t.test('a part whose rows all weigh nothing adds nothing, and its file is one', async t => {
+  const { graph, x, outputs } = mixedNetworks['layers'](drawer(5))
+  const y = labelsFor('regression', 5, outputs, 2)
+  const prepared = laplace(graph, { likelihood: 'regression', subset: 'all', structure: 'full', priorPrecision: 1 })
+  const part = async (sampleWeight: readonly number[], chunk: string) =>
+    readPartialFit(writePartialFit(await prepared.fitPartial(x, y, { sampleWeight, chunk })))
+  const [some, none] = [await part([1, 0, 2, 1, 1], 'some'), await part([0, 0, 0, 0, 0], 'none')]
+  const whole = readPartialFit(writePartialFit(mergePartialFits(some, none)))
+  t.same((await prepared.fitMerged(whole)).H.toDense(), (await prepared.fitMerged(some)).H.toDense())
+})
+
 t.test('mc_fisher: the same with any batches, and the GGN on average', async t => {
   const { graph, x } = mixedNetworks['layers'](drawer(7))
   for (const likelihood of LIKELIHOODS) {
