@@ -1,4 +1,5 @@
 /** @file The core's answers with ndarrays. */
+import type { InputGradients } from '../core/answer/input-gradients.js'
 import type { Prediction as TensorPrediction } from '../core/answer/prediction.js'
 import type { SampleOptions } from '../core/answer/sampling.js'
 import { optionsObject } from '../core/errors/suggest.js'
@@ -22,6 +23,14 @@ export function ndarraysOf<L extends Likelihood>(prediction: TensorPrediction): 
     })
   }
   return result as unknown as Prediction<L>
+}
+
+/** Gradients with respect to the input. */
+export function gradientArrays(
+  { mean, variance, probabilities }: InputGradients,
+): { mean: Array64, variance: Array64, probabilities: Array64 | undefined } {
+  return { mean: toNdArray(mean), variance: toNdArray(variance),
+    probabilities: probabilities && toNdArray(probabilities) }
 }
 
 /** Draws by a posterior or a mixture. */

@@ -16,7 +16,7 @@ import type { Marginals } from '../core/posterior/posterior.js'
 import type { Choice } from '../core/tuning/choice.js'
 import type { TrainingSummary } from '../core/tuning/training-scores.js'
 import { report as reportPage, type ReportOptions } from '../report/report.js'
-import { drawn, ndarraysOf } from './answers.js'
+import { drawn, gradientArrays, ndarraysOf } from './answers.js'
 import { type ArrayInput, type ExamplesInput, toExamples, toNdArray, toTensor } from './arrays.js'
 import { coreWork, fitWork, toBatch, toOutliers } from './core-arguments.js'
 import { describePosterior } from './describe.js'
@@ -210,10 +210,7 @@ export class Posterior<L extends Likelihood = Likelihood> {
    */
   async inputGradients(x: ExamplesInput,
     work: WorkOptions = {}): Promise<{ mean: Array64, variance: Array64, probabilities: Array64 | undefined }> {
-    const { mean, variance, probabilities } = await this.core.inputGradients(toExamples(x, 'x'),
-      coreWork('inputGradients', work))
-    return { mean: toNdArray(mean), variance: toNdArray(variance),
-      probabilities: probabilities && toNdArray(probabilities) }
+    return gradientArrays(await this.core.inputGradients(toExamples(x, 'x'), coreWork('inputGradients', work)))
   }
 
   /** Outputs and their covariances: N x C x C, or (N C) x (N C) with `joint`. */

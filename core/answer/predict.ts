@@ -1,19 +1,20 @@
 /** @file From the options of a prediction to the prediction. */
 import type { WorkOptions } from '../budget/progress.js'
+import type { Calibration } from '../conformal/calibration.js'
 import { listOf } from '../errors/demand.js'
 import { OptionError } from '../errors/errors.js'
 import { flag, knownOptions, oneOf } from '../errors/suggest.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { hasLogits } from '../options/likelihood-kinds.js'
 import { whole } from '../options/option-values.js'
-import { LINKS, type Predictive, PREDICTIVES } from '../options/words.js'
+import { type Likelihood, LINKS, PREDICTIVES } from '../options/words.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
 import { finiteFields } from './finite-results.js'
 import { PREDICT_OPTIONS, type PredictOptions } from './posterior-options.js'
 import { noiseOf, type PosteriorState } from './posterior-state.js'
 import { laidOut } from './prediction-layout.js'
 import { predictGlm, type Prediction, type PredictionRequest, predictWithSampledWeights } from './prediction.js'
-import { intervalFields, type IntervalRequest, openProbability } from './predictive-intervals.js'
+import { type IntervalFields, intervalFields, type IntervalRequest, openProbability } from './predictive-intervals.js'
 import { type InputPrograms, predictionContext } from './programs-by-input.js'
 
 /**
@@ -33,7 +34,8 @@ export async function predictTerms(state: PosteriorState, programs: InputProgram
   knownOptions('predict', options, PREDICT_OPTIONS)
   const link = options.link === undefined ? undefined : oneOf('link', options.link, LINKS)
   const predictive = options.predictive === undefined ? 'glm' : oneOf('predictive', options.predictive, PREDICTIVES)
-  const intervals = intervalRequest(state, options, predictive)
+  const { conformal, choice, options: { likelihood } } = state
+  const intervals = intervalRequest({ conformal, ownAnswer: choice !== undefined, likelihood }, options)
   const notes: string[] = []
   const request: PredictionRequest = {
     link,
@@ -54,12 +56,20 @@ export async function predictTerms(state: PosteriorState, programs: InputProgram
   const prediction = predictive === 'glm'
     ? await predictGlm(context, x, request, notes, work)
     : await predictWithSampledWeights(context, x, request, notes, work)
-  return finiteFields(withIntervals(prediction, intervals), 'the prediction')
+  return finiteFields(withIntervals(prediction, note => intervalFields(prediction, intervals, note)), 'the prediction')
+}
+
+/** Whose intervals are asked for. */
+interface IntervalSource {
+  readonly conformal: Calibration | undefined
+  /** Whether the fit chose the link. */
+  readonly ownAnswer: boolean
+  readonly likelihood: Likelihood
 }
 
 /** The intervals that are asked for. @throws OptionError BAD_OPTION, BAD_COMBINATION */
-function intervalRequest({ conformal, choice, options: { likelihood } }: PosteriorState,
-  { level, quantiles, noise, link }: PredictOptions, predictive: Predictive): IntervalRequest {
+export function intervalRequest({ conformal, ownAnswer, likelihood }: IntervalSource,
+  { level, quantiles, noise, link, predictive = 'glm' }: PredictOptions): IntervalRequest {
   const probabilities = quantiles === undefined
     ? undefined
     : typeof quantiles === 'number'
@@ -69,7 +79,7 @@ function intervalRequest({ conformal, choice, options: { likelihood } }: Posteri
     throw new OptionError('BAD_OPTION',
       'Option quantiles must name at least one probability, for example [0.05, 0.95].', { option: 'quantiles' })
   }
-  const otherLink = hasLogits(likelihood) && link !== undefined && (choice !== undefined || link !== 'probit')
+  const otherLink = hasLogits(likelihood) && link !== undefined && (ownAnswer || link !== 'probit')
   if (conformal !== undefined && level !== undefined && noise !== false && (otherLink || predictive !== 'glm')) {
     throw new OptionError('BAD_COMBINATION',
       "The calibration is for the posterior's own predictions; with another link or predictive its guarantee would " +
@@ -89,9 +99,10 @@ function intervalRequest({ conformal, choice, options: { likelihood } }: Posteri
 }
 
 /** The prediction with its intervals; what waits until it is read goes on waiting. */
-function withIntervals(prediction: Prediction, request: IntervalRequest): Prediction {
+export function withIntervals(prediction: Prediction,
+  fieldsOf: (note: (sentence: string) => void) => IntervalFields): Prediction {
   const added: string[] = []
-  const fields = intervalFields(prediction, request, sentence => {
+  const fields = fieldsOf(sentence => {
     added.push(sentence)
   })
   if (Object.keys(fields).length === 0) return prediction

@@ -96,7 +96,7 @@ function observedFields({ mean, variance, predictiveMean = mean }: Prediction,
 }
 
 /** Q arrays of N x K as N x K x Q. */
-function beside(columns: readonly Float64Array[], shape: readonly number[]): Tensor {
+export function beside(columns: readonly Float64Array[], shape: readonly number[]): Tensor {
   const count = columns.length
   const values = new Float64Array(count * columns[0].length)
   columns.forEach((column, q) => {

@@ -77,7 +77,7 @@ export async function compare(state: PosteriorState, programs: InputPrograms, x:
   const terms = labelled(y, likelihood, exampleCount(x), programs(x).evaluator.network)
   const answers = await answersOf(state, programs, x, work)
   const others = options.outliers === undefined ? undefined : await answersOf(state, programs, options.outliers, work)
-  return comparisonOf(state, terms, answers, others)
+  return comparisonOf(likelihood, terms, answers, others, state.choice?.heldOut?.temperature)
 }
 
 /** Options whose rows that are no data are pairs too. */
@@ -85,53 +85,64 @@ export function pairedOutliers(options: CompareOptions, pairs: (x: Examples) => 
   return options.outliers === undefined ? options : { ...options, outliers: pairs(options.outliers) }
 }
 
-/** The reports of answers that are known already. */
-export function comparisonOf(state: PosteriorState, terms: LabelledTerms, answers: Answers,
-  others: Answers | undefined): Comparison {
-  const comparison = scoresOf(state, terms, answers)
+/**
+ * The reports of answers that are known already.
+ * @param temperature that of held-out rows of the fit; undefined: by cross-validation
+ */
+export function comparisonOf(likelihood: Likelihood, terms: LabelledTerms, answers: Answers,
+  others: Answers | undefined, temperature: number | undefined): Comparison {
+  const comparison = scoresOf(likelihood, terms, answers, temperature)
   if (others === undefined) return comparison
-  return { ...comparison,
-    outliers: outlierReports(state.options.likelihood, answers, others, comparison.temperatureValue) }
+  return { ...comparison, outliers: outlierReports(likelihood, answers, others, comparison.temperatureValue) }
 }
 
 /** Outputs of the network and the posterior's answer, term by term. */
 export async function answersOf(state: PosteriorState, programs: InputPrograms, x: Examples,
   work: WorkOptions): Promise<Answers> {
   const f = await networkOutputs(state, programs, x, work)
-  return { rows: exampleCount(x), f, prediction: await predictTerms(state, programs, x, { uncertainty: false }, work) }
+  return { rows: exampleCount(x), f, prediction: await predictTerms(state, programs, x, { uncertainty: false }, work),
+    sigmaNoise: noiseOf(state) }
 }
 
-function scoresOf(state: PosteriorState, terms: LabelledTerms, { rows, prediction, ...network }: Answers): Comparison {
-  const { likelihood } = state.options
-  const f = terms.rows(network.f)
+function scoresOf(likelihood: Likelihood, terms: LabelledTerms, answers: Answers,
+  temperature: number | undefined): Comparison {
+  const { rows, prediction } = answers
   if (!hasLogits(likelihood)) {
-    const options = { sigmaNoise: noiseOf(state) }
-    const [mean, variance] = [terms.rows(prediction.mean), terms.rows(prediction.variance)]
-    return {
-      network: calibrationReport(likelihood, terms.y, { mean: f }, options),
-      temperature: undefined,
-      posterior: calibrationReport(likelihood, terms.y, { mean, variance }, options),
-      temperatureFrom: undefined,
-      temperatureValue: undefined,
-      rows,
-    }
+    return { ...numberReports(likelihood, terms, answers), temperature: undefined, temperatureFrom: undefined,
+      temperatureValue: undefined, rows }
   }
+  const f = terms.rows(answers.f)
   const scored: ScoredPrediction = prediction.probabilities === undefined
     ? {}
     : { probabilities: terms.rows(prediction.probabilities) }
   return {
     network: calibrationReport(likelihood, terms.y, { probabilities: scaledProbabilities(likelihood, f, 1) }),
-    ...byTemperature(state, f, terms.y),
+    ...byTemperature(likelihood, f, terms.y, temperature),
     posterior: calibrationReport(likelihood, terms.y, scored),
     rows,
   }
 }
 
-function byTemperature({ options, choice }: PosteriorState, f: Tensor,
-  y: Tensor): Pick<Comparison, 'temperature' | 'temperatureFrom' | 'temperatureValue' | 'temperatureNote'> {
-  const { likelihood } = options
+/** Of numbers: a mixture is scored by the distributions of its members, each by its own noise. */
+function numberReports(likelihood: Likelihood, terms: LabelledTerms,
+  answers: Answers): Pick<Comparison, 'network' | 'posterior'> {
+  const { members, sigmaNoise } = answers
+  const certain = ({ f }: Answers): ScoredPrediction => ({ mean: terms.rows(f) })
+  const uncertain = ({ prediction: { mean, variance } }: Answers): ScoredPrediction => ({ mean: terms.rows(mean),
+    variance: terms.rows(variance) })
+  const report = (of: (one: Answers) => ScoredPrediction): CalibrationReport =>
+    calibrationReport(likelihood, terms.y, members === undefined
+      ? of(answers)
+      : { members: members.map(({ weight, ...own }) => ({ ...of(own), weight, sigmaNoise: own.sigmaNoise })) }, {
+      sigmaNoise,
+    })
+  return { network: report(certain), posterior: report(uncertain) }
+}
+
+function byTemperature(likelihood: Likelihood, f: Tensor, y: Tensor,
+  known: number | undefined
+): Pick<Comparison, 'temperature' | 'temperatureFrom' | 'temperatureValue' | 'temperatureNote'> {
   const reportOf = (probabilities: Tensor): CalibrationReport => calibrationReport(likelihood, y, { probabilities })
-  const known = choice?.heldOut?.temperature
   if (known !== undefined) {
     return { temperature: reportOf(scaledProbabilities(likelihood, f, known)), temperatureFrom: 'validation',
       temperatureValue: known }

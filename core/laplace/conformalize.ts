@@ -1,8 +1,9 @@
 /** @file Calibrates a posterior: by rows that nothing has seen, or by training rows, each predicted without itself. */
-import { labelled } from '../answer/labelled-terms.js'
+import { labelled, type LabelledTerms } from '../answer/labelled-terms.js'
 import { CONFORMAL_OPTIONS, type ConformalOptions } from '../answer/posterior-options.js'
 import type { PosteriorState } from '../answer/posterior-state.js'
 import { predictTerms } from '../answer/predict.js'
+import type { Prediction } from '../answer/prediction.js'
 import type { InputPrograms } from '../answer/programs-by-input.js'
 import type { WorkOptions } from '../budget/progress.js'
 import { type Calibration, leftOutSetScores, SET_SCORES, type SetScore } from '../conformal/calibration.js'
@@ -12,6 +13,7 @@ import { DataError, OptionError, StateError } from '../errors/errors.js'
 import { flag, knownOptions, oneOf } from '../errors/suggest.js'
 import { hasNumbers } from '../options/likelihood-kinds.js'
 import { whole } from '../options/option-values.js'
+import type { Likelihood } from '../options/words.js'
 import type { Batch } from '../tensor/batch.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
 import { float64, type Tensor, toFloat64 } from '../tensor/tensor.js'
@@ -28,7 +30,7 @@ export function rowsOf(x: Examples | undefined, y: Tensor | undefined): Batch | 
 }
 
 /** Options with their defaults. */
-interface Scoring {
+export interface Scoring {
   readonly score: SetScore
   readonly randomised: boolean
   readonly seed: number
@@ -42,14 +44,16 @@ interface Scoring {
  */
 export async function conformalize(state: PosteriorState, programs: InputPrograms, rows: Batch | undefined,
   options: ConformalOptions, work: WorkOptions): Promise<PosteriorState> {
-  const scoring = resolve(state, options)
-  const conformal = rows === undefined
-    ? fromLeftOut(state, scoring)
-    : { approximate: false, scores: await heldOutScores(state, programs, rows, scoring, work) }
-  return { ...state, conformal }
+  const { likelihood, seed } = state.options
+  const scoring = scoringOf(likelihood, seed, options)
+  if (rows === undefined) return { ...state, conformal: fromLeftOut(state, scoring) }
+  const terms = labelled(rows.y, likelihood, exampleCount(rows.x), programs(rows.x).evaluator.network)
+  const prediction = await predictTerms(state, programs, rows.x, { uncertainty: false }, work)
+  return { ...state, conformal: heldOutCalibration(prediction, terms, scoring) }
 }
 
-function resolve({ options: { likelihood, seed: own } }: PosteriorState, options: ConformalOptions): Scoring {
+/** The options with their defaults. @throws OptionError, also for likelihoods that have no calibration */
+export function scoringOf(likelihood: Likelihood, own: number, options: ConformalOptions): Scoring {
   knownOptions('conformalize', options, CONFORMAL_OPTIONS)
   if (likelihood === 'multilabel') {
     throw new OptionError('BAD_COMBINATION',
@@ -67,22 +71,23 @@ function resolve({ options: { likelihood, seed: own } }: PosteriorState, options
     seed: whole('seed', seed, 0) }
 }
 
-async function heldOutScores(state: PosteriorState, programs: InputPrograms, { x, y }: Batch,
-  { score, randomised, seed }: Scoring, work: WorkOptions): Promise<Calibration['scores']> {
-  const { likelihood } = state.options
-  const terms = labelled(y, likelihood, exampleCount(x), programs(x).evaluator.network)
-  const prediction = await predictTerms(state, programs, x, { uncertainty: false }, work)
+/** How wrong the predictions of rows held out are, by their own measure. @param prediction term by term */
+export function heldOutCalibration(prediction: Prediction, terms: LabelledTerms,
+  { score, randomised, seed }: Scoring): Calibration {
   const { probabilities, predictiveMean = prediction.mean, predictiveVariance = predictiveMean } = prediction
   if (probabilities === undefined) {
     const mean = terms.rows(predictiveMean)
     const sd = float64(mean.shape, toFloat64(terms.rows(predictiveVariance)).map(Math.sqrt))
-    return calibrateSplit(mean, sd, float64(mean.shape, terms.labels))
+    return { approximate: false, scores: calibrateSplit(mean, sd, float64(mean.shape, terms.labels)) }
   }
-  return calibrateSets(terms.rows(probabilities), float64([terms.count], terms.labels), {
-    score: score === 'aps' ? 'adaptive' : 'threshold',
-    randomised,
-    seed,
-  })
+  return {
+    approximate: false,
+    scores: calibrateSets(terms.rows(probabilities), float64([terms.count], terms.labels), {
+      score: score === 'aps' ? 'adaptive' : 'threshold',
+      randomised,
+      seed,
+    }),
+  }
 }
 
 function fromLeftOut({ leftOut }: PosteriorState, { score, randomised, seed }: Scoring): Calibration {

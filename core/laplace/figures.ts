@@ -102,7 +102,7 @@ export async function figures(state: PosteriorState, programs: InputPrograms, x:
   const outliers = options.outliers ??
     shuffledColumns(takeExamples(x, sampledRows(exampleCount(x), MOST_SHUFFLED, seed)), seed)
   const others = await answersOf(state, programs, outliers, work)
-  const comparison = comparisonOf(state, terms, answers, others)
+  const comparison = comparisonOf(state.options.likelihood, terms, answers, others, state.choice?.heldOut?.temperature)
   const ofData = doubts(likelihood, answers, comparison.temperatureValue)
   return {
     comparison,

@@ -47,7 +47,8 @@ import { type Influence, influence, type InfluenceOptions } from './influence.js
 export class LaplacePosterior {
   /** All that it is made of; for the library's own use. */
   readonly state: PosteriorState
-  private readonly programs: InputPrograms
+  /** Its programs by the shape of an input; for the library's own use. */
+  readonly programs: InputPrograms
   private networkDigest: string | undefined
 
   /** For the library's own use: a posterior comes from `fit` or `loadPosterior`. */

@@ -20,6 +20,10 @@ export interface Answers {
   /** Outputs of the network: (N T) x C. */
   readonly f: Tensor
   readonly prediction: Prediction
+  /** sigma of every output, C. */
+  readonly sigmaNoise: Float64Array
+  /** Of a mixture what its members say, with weights that sum to 1. */
+  readonly members?: readonly (Answers & { readonly weight: number })[]
 }
 
 /**

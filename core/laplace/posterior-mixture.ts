@@ -2,48 +2,57 @@
  * @file Several posteriors that predict as one, sum_k w_k p_k: those of several networks, or of snapshots of one
  * (Eschenhagen, Daxberger, Hennig and Kristiadi 2021, "Mixtures of Laplace approximations").
  */
-import type { PredictOptions } from '../answer/posterior-options.js'
+import { networkOutputs } from '../answer/functional-variance.js'
+import type { InputGradients } from '../answer/input-gradients.js'
+import { labelled, type LabelledTerms } from '../answer/labelled-terms.js'
+import { mixedIntervals } from '../answer/mixed-intervals.js'
+import { mixedCovariance, mixedPrediction, weightedMean } from '../answer/mixed-prediction.js'
+import { COMPARE_OPTIONS, type CompareOptions, type ConformalOptions, PREDICT_OPTIONS,
+  type PredictOptions } from '../answer/posterior-options.js'
+import { intervalRequest, predictTerms, withIntervals } from '../answer/predict.js'
+import { laidOut } from '../answer/prediction-layout.js'
 import type { Prediction } from '../answer/prediction.js'
-import { openProbability } from '../answer/predictive-intervals.js'
 import type { SampleOptions } from '../answer/sampling.js'
 import type { WorkOptions } from '../budget/progress.js'
+import { type Calibration, type CalibrationSummary, summarizeCalibration } from '../conformal/calibration.js'
 import { demand, demandFields, listOf } from '../errors/demand.js'
 import { OptionError } from '../errors/errors.js'
-import { flag, knownOptions } from '../errors/suggest.js'
-import { hasNumbers } from '../options/likelihood-kinds.js'
+import { knownOptions } from '../errors/suggest.js'
+import { choicesOf } from '../fit/reward-fit.js'
+import { inOwnLayout, type OutputLayout } from '../likelihood/output-layout.js'
+import { likelihoodModel } from '../likelihood/registry.js'
+import { checkScored } from '../metrics/scored-prediction.js'
+import { hasLogits } from '../options/likelihood-kinds.js'
 import { whole } from '../options/option-values.js'
 import type { Likelihood } from '../options/words.js'
-import { entropy } from '../prediction/decomposition.js'
-import { mixtureQuantile } from '../prediction/mixture-quantiles.js'
-import type { Examples } from '../tensor/examples.js'
+import { exampleCount, type Examples } from '../tensor/examples.js'
 import { randomGenerator } from '../tensor/random.js'
-import { float64, type Tensor } from '../tensor/tensor.js'
-import type { LaplacePosterior } from './laplace-posterior.js'
-
-/** The options of a mixture's prediction. */
-export type MixtureOptions = Pick<PredictOptions,
-  'link' | 'predictive' | 'samples' | 'seed' | 'uncertainty' | 'level' | 'quantiles' | 'noise'>
-
-const KNOWN: readonly (keyof MixtureOptions)[] = ['link', 'predictive', 'samples', 'seed', 'uncertainty', 'level',
-  'quantiles', 'noise']
+import { float64, type Tensor, toFloat64 } from '../tensor/tensor.js'
+import { answersOf, type Comparison, comparisonOf, pairedOutliers } from './compare.js'
+import { heldOutCalibration, scoringOf } from './conformalize.js'
+import { LaplacePosterior } from './laplace-posterior.js'
+import type { Answers } from './outlier-reports.js'
 
 /** A mixture of posteriors of one likelihood and as many outputs. It never changes. */
 export class Mixture {
   readonly members: readonly LaplacePosterior[]
   /** w, one for each member; they sum to 1. */
   readonly weights: Float64Array
+  private readonly calibration: Calibration | undefined
 
   /**
    * @param weights one for each posterior, not negative, scaled to sum to 1; equal ones by default
+   * @param calibration for the library's own use: it comes from `conformalize`
    * @throws OptionError BAD_OPTION for no posterior and wrong weights, BAD_COMBINATION for different likelihoods
    */
-  constructor(members: readonly LaplacePosterior[], weights?: ArrayLike<number>) {
+  constructor(members: readonly LaplacePosterior[], weights?: ArrayLike<number>, calibration?: Calibration) {
     demand(Array.isArray(members), 'members', 'a list of fitted posteriors', members)
     for (const member of members) demandFields('A member', 'a fitted posterior', member, ['likelihood', 'outputs'])
     if (weights !== undefined) listOf('weights', weights)
     this.members = [...members]
     this.weights = shares(weights, members.length)
-    const kinds = new Set(members.map(({ likelihood, outputs }) => `${likelihood} of ${outputs} outputs`))
+    this.calibration = calibration
+    const kinds = new Set(members.map(kindOf))
     if (kinds.size === 1) return
     throw kinds.size === 0
       ? new OptionError('BAD_OPTION', 'A mixture needs at least one posterior.', { option: 'members' })
@@ -56,24 +65,19 @@ export class Mixture {
   get likelihood(): Likelihood {
     return this.members[0].likelihood
   }
+  /** How intervals and sets are calibrated; undefined where they are not. */
+  get conformal(): CalibrationSummary | undefined {
+    return this.calibration === undefined ? undefined : summarizeCalibration(this.calibration)
+  }
 
   /**
-   * Predictions for N rows. Probabilities are the weighted means; their aleatoric part is the mean of the members', the
-   * epistemic part what the entropy of the mixture has beyond it. Means and variances are the moments of the mixture:
-   * the members' disagreement is part of the (epistemic) variance. Intervals and quantiles of a regression are those of
-   * the mixture's distribution, sum_k w_k N(mean_k, variance_k): of new observations, or of the function (`noise`
-   * false).
+   * Predictions for N rows (`mixedPrediction` says what each part is). Intervals and quantiles of numbers are those of
+   * the mixture's distribution: of new observations, or of their mean (`noise` false); after `conformalize` those of
+   * its calibration, and sets of classes.
    * @throws ShapeError, DataError, OptionError, CancelledError
    */
-  async predict(x: Examples, options: MixtureOptions = {}, work: WorkOptions = {}): Promise<Prediction> {
-    knownOptions('predict of a mixture', options, KNOWN)
-    const { level, quantiles, noise, ...others } = options
-    flag('noise', noise, true)
-    const request = this.intervals({ level, quantiles, noise })
-    const own: Prediction[] = []
-    for (const member of this.members) own.push(await member.predict(x, others, work))
-    const mixed = mixedPrediction(this.likelihood, own, this.weights, options.uncertainty !== false)
-    return request === undefined ? mixed : { ...mixed, ...mixedIntervals(own, this.weights, request) }
+  async predict(x: Examples, options: PredictOptions = {}, work: WorkOptions = {}): Promise<Prediction> {
+    return laidOut(await this.predictTerms(x, options, work), this.layout(x), this.likelihood, exampleCount(x))
   }
 
   /** Draws of the raw outputs, count x N x C: each of a member drawn by its weight. @throws as `predict` */
@@ -84,6 +88,129 @@ export class Mixture {
   /** Draws of predictions, count x N x C: probabilities, or means. @throws as `predict` */
   predictiveSamples(x: Examples, count: number, options: SampleOptions = {}, work: WorkOptions = {}): Promise<Tensor> {
     return this.drawn(count, options, (member, own) => member.predictiveSamples(x, own, options, work))
+  }
+
+  /** The mean of the outputs of the members' plain networks, N x C. @throws ShapeError, DataError, CancelledError */
+  async forward(x: Examples, work: WorkOptions = {}): Promise<Tensor> {
+    const own = await this.each(({ state, programs }) => networkOutputs(state, programs, x, work))
+    return inOwnLayout(this.layout(x), weightedMean(own, this.weights) ?? own[0], [exampleCount(x)])
+  }
+
+  /** Means (N x C) and covariances of the mixture: N x C x C, or (N C) x (N C) with `joint`. @throws as `forward` */
+  async functionalVariance(x: Examples, options: { readonly joint?: boolean | undefined } = {},
+    work: WorkOptions = {}): Promise<{ mean: Tensor, covariance: Tensor }> {
+    const own = await this.each(member => member.functionalVariance(x, options, work))
+    const [first] = own
+    return { mean: weightedMean(own.map(({ mean }) => mean), this.weights) ?? first.mean,
+      covariance: mixedCovariance(own, ({ covariance }) => covariance, this.weights) ?? first.covariance }
+  }
+
+  /**
+   * Gradients of mean, variance and (link probit) probabilities of the mixture with respect to each row's input: with
+   * v = sum w_k (v_k + (m_k - m)^2) that of v is sum w_k (dv_k + 2 (m_k - m)(dm_k - dm)).
+   * @throws OptionError BAD_COMBINATION; GraphError NOT_DIFFERENTIABLE; ShapeError, DataError, CancelledError
+   */
+  async inputGradients(x: Examples, work: WorkOptions = {}): Promise<InputGradients> {
+    const { weights } = this
+    const own = await this.each(member => member.inputGradients(x, work))
+    const outputs = await this.each(({ state, programs }) => networkOutputs(state, programs, x, work))
+    const slope = weightedMean(own.map(({ mean }) => mean), weights) ?? own[0].mean
+    const centre = weightedMean(outputs, weights) ?? outputs[0]
+    const width = slope.data.length / Math.max(1, centre.data.length)
+    const variance = new Float64Array(slope.data.length)
+    own.forEach((gradients, k) => {
+      for (let i = 0; i < variance.length; i++) {
+        const at = Math.floor(i / width)
+        const distance = Number(outputs[k].data[at]) - Number(centre.data[at])
+        const moved = Number(gradients.mean.data[i]) - Number(slope.data[i])
+        variance[i] += weights[k] * (Number(gradients.variance.data[i]) + 2 * distance * moved)
+      }
+    })
+    return { mean: slope, variance: float64(slope.shape, variance),
+      probabilities: weightedMean(own.map(({ probabilities }) => probabilities), weights) }
+  }
+
+  /**
+   * The mixture with its intervals or sets of classes calibrated by rows that neither the networks nor the fits have
+   * seen: those of new rows hold the truth with the probability of their level (Vovk et al. 2005).
+   * @throws OptionError for options, and where x and y are missing; ShapeError, DataError
+   */
+  async conformalize(x: Examples | undefined, y: Tensor | undefined, options: ConformalOptions = {},
+    work: WorkOptions = {}): Promise<Mixture> {
+    const scoring = scoringOf(this.likelihood, this.members[0].seed, options)
+    if (x === undefined || y === undefined) {
+      throw new OptionError('BAD_OPTION',
+        'A mixture is calibrated by rows that its members have not seen: conformalize(x, y). Training rows predicted '
+          + 'without themselves are of one posterior.', { option: x === undefined ? 'x' : 'y' })
+    }
+    const prediction = await this.predictTerms(x, { uncertainty: false }, work)
+    return new Mixture(this.members, this.weights, heldOutCalibration(prediction, this.labelled(x, y), scoring))
+  }
+
+  /**
+   * The members' networks together, with a temperature, and this mixture side by side on rows that none of them has
+   * seen. The networks predict as a mixture too: the mean of their probabilities, or their means with their own noise.
+   * @throws ShapeError, DataError, OptionError, CancelledError
+   */
+  async compare(x: Examples, y: Tensor, options: CompareOptions = {}, work: WorkOptions = {}): Promise<Comparison> {
+    knownOptions('compare', options, COMPARE_OPTIONS)
+    if (this.likelihood === 'reward_modeling') {
+      const [{ pairs }] = this.members.map(({ state }) => choicesOf(state))
+      const choices = this.members.map(({ state }) => new LaplacePosterior(choicesOf(state).choices))
+      return new Mixture(choices, this.weights).compare(pairs(x), y, pairedOutliers(options, pairs), work)
+    }
+    const likelihood = checkScored(this.likelihood)
+    const terms = this.labelled(x, y)
+    const { outliers } = options
+    const [answers, others] = [await this.answers(x, work), outliers && await this.answers(outliers, work)]
+    return comparisonOf(likelihood, terms, answers, others, undefined)
+  }
+
+  private async predictTerms(x: Examples, options: PredictOptions, work: WorkOptions): Promise<Prediction> {
+    knownOptions('predict of a mixture', options, PREDICT_OPTIONS)
+    const { level: _level, quantiles: _quantiles, noise: _noise, ...others } = options
+    const request = intervalRequest({ conformal: this.calibration, likelihood: this.likelihood,
+      ownAnswer: this.members.some(({ choice }) => choice !== undefined) }, options)
+    const own = await this.each(({ state, programs }) => predictTerms(state, programs, x, others, work))
+    const mixed = mixedPrediction(this.likelihood, own, this.weights)
+    return withIntervals(mixed, note => mixedIntervals(mixed, own, this.weights, request, note))
+  }
+
+  private async answers(x: Examples, work: WorkOptions): Promise<Answers> {
+    const own = await this.each(({ state, programs }) => answersOf(state, programs, x, work))
+    const prediction = mixedPrediction(this.likelihood, own.map(answer => answer.prediction), this.weights)
+    return { rows: exampleCount(x), f: this.ensemble(own.map(({ f }) => f)), prediction, sigmaNoise: own[0].sigmaNoise,
+      members: own.map((answer, k) => ({ ...answer, weight: this.weights[k] })) }
+  }
+
+  /** Logits of the mean of the networks' probabilities; of numbers the mean of their outputs. */
+  private ensemble(f: readonly Tensor[]): Tensor {
+    const { likelihood, weights } = this
+    const model = likelihoodModel(likelihood)
+    if (!hasLogits(likelihood)) return weightedMean(f, weights) ?? f[0]
+    const p = weightedMean(
+      f.map(logits => float64(logits.shape, model.inverseLink(toFloat64(logits), logits.shape[0], logits.shape[1]))),
+      weights,
+    ) ??
+      f[0]
+    const log = (value: number): number => Math.log(Math.max(value, SMALLEST))
+    return float64(p.shape,
+      toFloat64(p).map(value => log(value) - (likelihood === 'classification' ? 0 : log(1 - value))))
+  }
+
+  private labelled(x: Examples, y: Tensor): LabelledTerms {
+    return labelled(y, this.likelihood, exampleCount(x), this.layout(x))
+  }
+
+  private layout(x: Examples): OutputLayout {
+    return this.members[0].programs(x).evaluator.network
+  }
+
+  /** One member after another: each may use all threads. */
+  private async each<T>(ask: (member: LaplacePosterior) => Promise<T>): Promise<T[]> {
+    const answers: T[] = []
+    for (const member of this.members) answers.push(await ask(member))
+    return answers
   }
 
   private async drawn(count: number, { seed }: SampleOptions,
@@ -104,59 +231,15 @@ export class Mixture {
     })
     return float64([count, ...first.shape.slice(1)], data)
   }
-
-  /** What is asked of intervals. @throws OptionError BAD_OPTION, BAD_COMBINATION for what has none */
-  private intervals({ level, quantiles, noise }: Pick<MixtureOptions, 'level' | 'quantiles' | 'noise'>):
-    | MixedIntervals
-    | undefined {
-    const observed = flag('noise', noise, true)
-    if (level === undefined && quantiles === undefined) return undefined
-    if (this.likelihood === 'regression') {
-      const wanted = typeof quantiles === 'number' ? [quantiles] : Array.from(quantiles ?? [])
-      return { level: level === undefined ? undefined : openProbability('level', level), noise: observed,
-        quantiles: wanted.map(p => openProbability('quantiles', p)) }
-    }
-    throw new OptionError('BAD_COMBINATION', hasNumbers(this.likelihood)
-      ? `Intervals of a mixture are of regressions, whose members are Gaussian; of likelihood '${this.likelihood}' `
-        + 'take draws, or predict by one posterior.'
-      : 'Sets of classes are of one posterior with a calibration (conformalize); a mixture has probabilities.', {
-      option: level === undefined ? 'quantiles' : 'level',
-    })
-  }
 }
 
-/** What is asked of the intervals of a mixture. */
-interface MixedIntervals {
-  readonly level: number | undefined
-  readonly quantiles: readonly number[]
-  readonly noise: boolean
-}
+/** Probabilities of 0 have a logarithm too. */
+const SMALLEST = 1e-300
 
-/** Of the distributions that the members' means and variances are those of. */
-function mixedIntervals(own: readonly Prediction[], weights: Float64Array,
-  { level, quantiles, noise }: MixedIntervals): Pick<Prediction,
-  'interval' | 'level' | 'lower' | 'upper' | 'quantiles'> {
-  const [{ mean: { shape, data: { length } } }] = own
-  const spreads = own.map(({ variance, predictiveVariance }) => (noise ? predictiveVariance ?? variance : variance))
-  const at = (p: number): Float64Array =>
-    Float64Array.from({ length }, (_, i) =>
-      mixtureQuantile(p, own.map(({ mean }) =>
-        Number(mean.data[i])
-      ), spreads.map(({ data }) => Math.sqrt(Number(data[i]))), weights))
-  const columns = quantiles.map(at)
-  return {
-    interval: noise ? 'gaussian' : 'credible',
-    ...(level === undefined
-      ? {}
-      : { level, lower: float64(shape, at((1 - level) / 2)), upper: float64(shape, at((1 + level) / 2)) }),
-    ...(columns.length === 0 ?
-      {} :
-      {
-        quantiles: float64([...shape, columns.length],
-          Float64Array.from({ length: length * columns.length },
-            (_, i) => columns[i % columns.length][Math.floor(i / columns.length)])),
-      }),
-  }
+/** What all members of a mixture have in common. */
+function kindOf({ likelihood, outputs, positions }: LaplacePosterior): string {
+  const places = positions.length === 0 ? '' : ` at ${positions.join(' x ')} positions`
+  return `${likelihood} of ${outputs} outputs${places}`
 }
 
 /** The member whose part of 0 to 1 has a number. */
@@ -167,69 +250,6 @@ function memberAt(weights: Float64Array, share: number): number {
     if (share < sum) return k
   }
   return weights.length - 1
-}
-
-/** sum_k w_k p_k of predictions of the same rows. */
-function mixedPrediction(likelihood: Likelihood, own: readonly Prediction[], weights: Float64Array,
-  uncertainty: boolean): Prediction {
-  const mean = (of: (prediction: Prediction) => Tensor | undefined): Tensor | undefined =>
-    weightedMean(own.map(of), weights)
-  const moments = (centre: (prediction: Prediction) => Tensor | undefined,
-    spread: (prediction: Prediction) => Tensor | undefined): { centre: Tensor, spread: Tensor } | undefined => {
-    const middle = mean(centre)
-    const within = mean(spread)
-    if (middle === undefined || within === undefined) return undefined
-    const total = Float64Array.from(within.data)
-    own.forEach((prediction, k) => {
-      const { data } = centre(prediction) ?? middle
-      for (let i = 0; i < total.length; i++) {
-        total[i] += weights[k] * (Number(data[i]) - Number(middle.data[i])) ** 2
-      }
-    })
-    return { centre: middle, spread: { ...within, data: total } }
-  }
-  const [first] = own
-  const outputs = moments(({ mean: f }) => f, ({ variance }) => variance)
-  const shown = { mean: outputs?.centre ?? first.mean, variance: outputs?.spread ?? first.variance,
-    ...(first.seed === undefined ? {} : { seed: first.seed }), notes: [...new Set(own.flatMap(({ notes }) => notes))] }
-  const aleatoric = uncertainty ? mean(prediction => prediction.aleatoric) : undefined
-  if (hasNumbers(likelihood)) {
-    const observed = moments(({ predictiveMean, mean: f }) => predictiveMean ?? f, ({ predictiveVariance }) =>
-      predictiveVariance)
-    if (observed === undefined) return shown
-    return { ...shown, predictiveVariance: observed.spread,
-      ...(first.predictiveMean === undefined ? {} : { predictiveMean: observed.centre }),
-      ...(aleatoric === undefined ? {} : { aleatoric, epistemic: rest(observed.spread, aleatoric) }) }
-  }
-  const probabilities = mean(prediction => prediction.probabilities)
-  if (probabilities === undefined) return shown
-  return { ...shown, probabilities, ...(aleatoric === undefined
-    ? {}
-    : { aleatoric, epistemic: rest(totalEntropy(likelihood, probabilities, aleatoric), aleatoric) }) }
-}
-
-/** The entropy of the classes of every term, or of every label, in the shape of the aleatoric part. */
-function totalEntropy(likelihood: Likelihood, probabilities: Tensor, { shape }: Tensor): Tensor {
-  const p = Float64Array.from(probabilities.data)
-  if (likelihood !== 'classification') return float64(shape, p.map(value => entropy([value, 1 - value])))
-  const classes = p.length / shape.reduce((a, b) => a * b, 1)
-  return float64(shape,
-    Float64Array.from({ length: p.length / classes }, (_, n) => entropy(p.subarray(n * classes, (n + 1) * classes))))
-}
-
-/** What a part leaves; below 0 is rounding, and draws. */
-function rest(total: Tensor, part: Tensor): Tensor {
-  return float64(total.shape, Float64Array.from(total.data, (value, i) => Math.max(0, value - Number(part.data[i]))))
-}
-
-function weightedMean(values: readonly (Tensor | undefined)[], weights: Float64Array): Tensor | undefined {
-  const present = values.flatMap(value => (value === undefined ? [] : [value]))
-  if (present.length < values.length) return undefined
-  const sum = new Float64Array(present[0].data.length)
-  present.forEach(({ data }, k) => {
-    for (let i = 0; i < sum.length; i++) sum[i] += weights[k] * Number(data[i])
-  })
-  return float64(present[0].shape, sum)
 }
 
 /** @throws OptionError BAD_OPTION */

@@ -69,7 +69,7 @@ function shareOf(mean: number, variance: number): (k: number) => number {
   }
 }
 
-function weighted(weights: Float64Array, of: (i: number) => number): number {
+function weighted(weights: ArrayLike<number>, of: (i: number) => number): number {
   let sum = 0
   for (let i = 0; i < weights.length; i++) sum += weights[i] * of(i)
   return sum
@@ -164,6 +164,20 @@ export function countQuantile(p: number, mean: number, variance: number): number
   return high
 }
 
+/** The smallest count k with sum w P(y <= k) >= p, which lies between the members' own. */
+export function mixedCountQuantile(p: number, rates: readonly WeightedRate[]): number {
+  const own = rates.map(({ mean, variance }) => countQuantile(p, mean, variance))
+  const shares = rates.map(({ mean, variance }) => shareOf(mean, variance))
+  let [low, high] = [Math.min(...own) - 1, Math.max(...own)]
+  while (high - low > 1 && high < Infinity) {
+    const between = Math.floor((low + high) / 2)
+    if (between === low || between === high) break
+    if (weighted(rates.map(({ weight }) => weight), i => shares[i](between)) >= p) high = between
+    else low = between
+  }
+  return high
+}
+
 /** P(y <= k), k the whole part of y. */
 export function countShare(y: number, mean: number, variance: number): number {
   return shareOf(mean, variance)(Math.floor(y))
@@ -175,16 +189,38 @@ const MOST_COUNT = 1e307
 /** Standard deviations of a count, and of its rate's logarithm, beyond which the square of a share is nothing. */
 const TAIL = 7
 
+/** A rate whose logarithm is N(mean, variance), and what it counts for among others. */
+export interface WeightedRate {
+  readonly weight: number
+  readonly mean: number
+  readonly variance: number
+}
+
+/** Counts beside which nothing lies. */
+function reachOf({ mean, variance }: WeightedRate): { readonly low: number, readonly high: number } {
+  const deviation = Math.sqrt(Math.max(0, variance))
+  const [least, most] = [-TAIL, TAIL + deviation].map(z => Math.min(MOST_COUNT, Math.exp(mean + deviation * z)))
+  return { low: Math.max(0, Math.floor(least - TAIL * Math.sqrt(least))),
+    high: Math.ceil(most + TAIL * Math.sqrt(most) + 2 * TAIL) }
+}
+
+/** As `mixedCountScore`, of one rate. */
+export function countScore(y: number, mean: number, variance: number): number {
+  return mixedCountScore(y, [{ weight: 1, mean, variance }])
+}
+
 /**
  * The continuous ranked probability score of a count (Gneiting and Raftery 2007), the integral of (F(t) - 1{t >= y})^2:
  * the sum of F(k)^2 below y and of (1 - F(k))^2 from y on, where beyond y = k + r the step of k is parted.
+ * @param rates of F = sum w F_k; their weights sum to 1
  */
-export function countScore(y: number, mean: number, variance: number): number {
-  const deviation = Math.sqrt(Math.max(0, variance))
-  const [least, most] = [-TAIL, TAIL + deviation].map(z => Math.min(MOST_COUNT, Math.exp(mean + deviation * z)))
-  const low = Math.max(0, Math.floor(least - TAIL * Math.sqrt(least)))
-  const high = Math.ceil(most + TAIL * Math.sqrt(most) + 2 * TAIL)
-  const shareAt = sharesFrom(low, Math.min(high, MANY - 1), mean, variance)
+export function mixedCountScore(y: number, rates: readonly WeightedRate[]): number {
+  const reaches = rates.map(reachOf)
+  const low = Math.min(...reaches.map(reach => reach.low))
+  const high = Math.max(...reaches.map(reach => reach.high))
+  const deviation = Math.sqrt(Math.max(0, ...rates.map(({ variance }) => variance)))
+  const shares = rates.map(({ mean, variance }) => sharesFrom(low, Math.min(high, MANY - 1), mean, variance))
+  const shareAt = (k: number): number => shares.reduce((sum, own, i) => sum + rates[i].weight * own(k), 0)
   const below = (k: number): number => shareAt(k) ** 2
   const above = (k: number): number => (1 - shareAt(k)) ** 2
   const count = Math.floor(y)

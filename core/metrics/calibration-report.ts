@@ -16,8 +16,8 @@ import { coverageAtRisk } from './coverage-at-risk.js'
 import { bernoulliDecisions, categoricalDecisions } from './decisions.js'
 import { type CalibrationBin, calibrationBins, expectedCalibrationError } from './ece.js'
 import { kolmogorovDistance } from './kolmogorov-distance.js'
+import { scoresOf } from './mixture-scores.js'
 import { bernoulliNll, categoricalNll, jointGaussianNll } from './nll.js'
-import { numberScores } from './number-scores.js'
 import { type OutlierScores, outlierScores } from './outlier-scores.js'
 import { pitHistogram } from './pit.js'
 import { rmse } from './rmse.js'
@@ -175,7 +175,7 @@ function regressionScores(likelihood: NumberLikelihood, y: Tensor, prediction: S
 
 function numberReport(scored: ScoredNumbers): NumberReport {
   const { mean, variance, labels } = scored
-  const { nll, crps, deviance, interval, pit } = numberScores(scored)
+  const { nll, crps, deviance, interval, pit } = scoresOf(scored)
   const transform = pit()
   return {
     nll: nll(),
@@ -189,9 +189,11 @@ function numberReport(scored: ScoredNumbers): NumberReport {
 }
 
 /** One output alone. */
-function outputOf({ mean, variance, logRates, labels, outputs }: ScoredNumbers, c: number): ScoredNumbers {
+function outputOf({ mean, variance, logRates, members, labels, outputs }: ScoredNumbers, c: number): ScoredNumbers {
   const own = (values: Float64Array): Float64Array => column(values, c, outputs)
   return { mean: own(mean), variance: own(variance), labels: own(labels), outputs: 1, ...(logRates === undefined
     ? {}
-    : { logRates: { mean: own(logRates.mean), variance: own(logRates.variance) } }) }
+    : { logRates: { mean: own(logRates.mean), variance: own(logRates.variance) } }), ...(members === undefined
+      ? {}
+      : { members: members.map(({ weight, scored }) => ({ weight, scored: outputOf(scored, c) })) }) }
 }

@@ -7,8 +7,8 @@ import { accuracy } from './accuracy.js'
 import { bernoulliBrier, categoricalBrier } from './brier.js'
 import { bernoulliDecisions, categoricalDecisions } from './decisions.js'
 import { expectedCalibrationError } from './ece.js'
+import { scoresOf } from './mixture-scores.js'
 import { bernoulliNll, categoricalNll, jointGaussianNll } from './nll.js'
-import { numberScores } from './number-scores.js'
 import { rmse } from './rmse.js'
 import { checkScored, scoredNumbers, type ScoredPrediction, scoredProbabilities } from './scored-prediction.js'
 import { sharpness } from './sharpness.js'
@@ -65,7 +65,7 @@ function numberMetrics(likelihood: NumberLikelihood, y: Tensor, prediction: Scor
   sigmaNoise: number | ArrayLike<number>): Metrics {
   const scored = scoredNumbers(likelihood, y, prediction, sigmaNoise)
   const { mean, variance, covariance, labels, outputs } = scored
-  const { nll, crps, deviance, interval } = numberScores(scored)
+  const { nll, crps, deviance, interval } = scoresOf(scored)
   return {
     nll: nll(),
     rmse: rmse(mean, labels),

@@ -47,21 +47,32 @@ function countScores({ mean, labels }: ScoredNumbers,
   return {
     nll: () => poisson.observation?.nll(f, v, labels, labels.length, 1) ?? NaN,
     crps: () => average((y, i) => countScore(y, f[i], v[i])),
-    deviance: () => average((y, i) => 2 * ((y > 0 ? y * Math.log(y / mean[i]) : 0) - (y - mean[i]))),
+    deviance: () => deviance(labels, mean),
     pit: () => steps(labels, (y, i) => countShare(y, f[i], v[i])),
-    interval: level => {
-      const ends = Array.from(labels,
-        (_, i) => [(1 - level) / 2, (1 + level) / 2].map(p => countQuantile(p, f[i], v[i])))
-      return {
-        coverage: average((y, i) => (ends[i][0] <= y && y <= ends[i][1] ? 1 : 0)),
-        width: average((_, i) => ends[i][1] - ends[i][0]),
-      }
-    },
+    interval: level => intervalScores(labels, level, (p, i) => countQuantile(p, f[i], v[i])),
   }
 }
 
+/** 2 [y log(y / mean) - (y - mean)] of counts, their mean. */
+export function deviance(labels: Float64Array, mean: Float64Array): number {
+  return labels.reduce((sum, y, i) => sum + 2 * ((y > 0 ? y * Math.log(y / mean[i]) : 0) - (y - mean[i])), 0)
+    / labels.length
+}
+
+/** Of central intervals whose ends are quantiles. */
+export function intervalScores(labels: Float64Array, level: number,
+  quantile: (p: number, i: number) => number): ReturnType<NumberScores['interval']> {
+  let [inside, width] = [0, 0]
+  labels.forEach((y, i) => {
+    const [low, high] = [(1 - level) / 2, (1 + level) / 2].map(p => quantile(p, i))
+    if (low <= y && y <= high) inside++
+    width += high - low
+  })
+  return { coverage: inside / labels.length, width: width / labels.length }
+}
+
 /** The transform of counts that is not random (Czado, Gneiting and Held 2009): all of F(y - 1) to F(y), evenly. */
-function steps(labels: Float64Array, share: (y: number, i: number) => number): Float64Array {
+export function steps(labels: Float64Array, share: (y: number, i: number) => number): Float64Array {
   const values = new Float64Array(labels.length * PIT_VALUES)
   labels.forEach((y, i) => {
     const [low, high] = [y < 1 ? 0 : share(y - 1, i), share(y, i)]

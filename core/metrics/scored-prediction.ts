@@ -22,6 +22,15 @@ export interface ScoredPrediction {
   readonly probabilities?: Tensor
   /** N x C x C covariances of the function, without noise. */
   readonly covariance?: Tensor
+  /** Of a mixture of numbers: its members, in place of mean and variance. */
+  readonly members?: readonly ScoredMember[]
+}
+
+/** A member of a mixture: what it predicts, by its own noise. */
+export interface ScoredMember extends Pick<ScoredPrediction, 'mean' | 'variance'> {
+  /** They sum to 1. */
+  readonly weight: number
+  readonly sigmaNoise: number | ArrayLike<number>
 }
 
 /** Probabilities with their labels. */
@@ -43,8 +52,16 @@ export interface ScoredNumbers {
   readonly logRates?: { readonly mean: Float64Array, readonly variance: Float64Array }
   /** N x C x C, noise included; absent where only variances are known. */
   readonly covariance?: Float64Array
+  /** Of a mixture: the distributions that it is made of. */
+  readonly members?: readonly WeightedNumbers[]
   readonly labels: Float64Array
   readonly outputs: number
+}
+
+/** The distribution of a member, and its weight. */
+export interface WeightedNumbers {
+  readonly weight: number
+  readonly scored: ScoredNumbers
 }
 
 /** The likelihood, where predictions have scores. @throws OptionError UNKNOWN_WORD, BAD_COMBINATION */
@@ -71,8 +88,10 @@ export function scoredProbabilities(likelihood: LogitLikelihood, y: Tensor,
  * @param sigmaNoise observation noise of regression: of all outputs, or one each
  * @throws OptionError, DataError, ShapeError
  */
-export function scoredNumbers(likelihood: NumberLikelihood, y: Tensor, { mean, variance, covariance }: ScoredPrediction,
+export function scoredNumbers(likelihood: NumberLikelihood, y: Tensor, prediction: ScoredPrediction,
   sigmaNoise: number | ArrayLike<number>): ScoredNumbers {
+  if (prediction.members !== undefined) return mixedNumbers(likelihood, y, prediction.members)
+  const { mean, variance, covariance } = prediction
   if (mean === undefined) {
     throw new OptionError('BAD_COMBINATION', `metrics of ${likelihood} need the mean.`, { likelihood })
   }
@@ -91,6 +110,19 @@ export function scoredNumbers(likelihood: NumberLikelihood, y: Tensor, { mean, v
   const noise = noiseVariances(sigmaNoise, outputs)
   const scored = { mean: f, variance: ofFunction.map((value, i) => value + noise[i % outputs]), labels, outputs }
   return covariance === undefined ? scored : { ...scored, covariance: withNoise(covariance, noise, outputs) }
+}
+
+/** A mixture by the moments of its members, and the members themselves. */
+function mixedNumbers(likelihood: NumberLikelihood, y: Tensor, given: readonly ScoredMember[]): ScoredNumbers {
+  const members = given.map(({ weight, sigmaNoise, ...prediction }): WeightedNumbers => ({ weight,
+    scored: scoredNumbers(likelihood, y, prediction, sigmaNoise) })
+  )
+  const [{ scored: { labels, outputs } }] = members
+  const sum = (of: (scored: ScoredNumbers, i: number) => number): Float64Array =>
+    labels.map((_, i) => members.reduce((total, { weight, scored }) => total + weight * of(scored, i), 0))
+  const mean = sum((scored, i) => scored.mean[i])
+  return { mean, variance: sum((scored, i) => scored.variance[i] + (scored.mean[i] - mean[i]) ** 2), labels, outputs,
+    members }
 }
 
 function noiseVariances(sigmaNoise: number | ArrayLike<number>, outputs: number): Float64Array {
