@@ -14,6 +14,8 @@
 #' * `nobs()` the number of examples.
 #' * `fitted()` and `residuals()`: predictions for the training data, and the response minus these (indicators minus
 #'   probabilities for classes).
+#' * `sigma()` the standard deviation of a regression's noise, one for each output.
+#' * `model.frame()` the rows of a fit by formula.
 #' * `update()` fits again with other arguments.
 #' @examplesIf laplace_available() && requireNamespace("nnet", quietly = TRUE)
 #' set.seed(1)
@@ -133,6 +135,27 @@ fitted.laplace <- function(object, ...) {
 residuals.laplace <- function(object, ...) {
   check_no_more(...)
   restored(object, observed(object) - stats::predict(object))
+}
+
+#' @rdname laplace-methods
+#' @export
+sigma.laplace <- function(object, ...) {
+  check_no_more(..., allowed = "use.fallback")
+  if (object$likelihood != "regression") {
+    laplace_stop(
+      sprintf("sigma() is the noise of a regression, and the likelihood is %s.", object$likelihood), "BAD_COMBINATION"
+    )
+  }
+  object$sigma_noise
+}
+
+#' @rdname laplace-methods
+#' @param formula a fitted `laplace` object, too.
+#' @export
+model.frame.laplace <- function(formula, ...) {
+  check_no_more(...)
+  if (is.null(formula$frame)) laplace_stop("This object was not fitted with a formula.", "BAD_OPTION")
+  formula$frame
 }
 
 #' Rows that na.exclude left out come back as NA.

@@ -68,6 +68,12 @@ way_out_of <- function(object) {
       "them Bayesian; or give laplace(object$finalModel, x, y) with x prepared as train() did, by object$preProcess."
     ))
   }
+  if (inherits(object, "avNNet")) {
+    return(paste0(
+      "Its networks are nnet objects: mixture(lapply(object$model, laplace, x, y)), with x and y as avNNet() took ",
+      "them; classes are columns of indicators there."
+    ))
+  }
   if (any(grepl("^keras", classes))) {
     return(paste0(
       "Save the Keras model and give the file: save_model(model, \"model.keras\"), then ",

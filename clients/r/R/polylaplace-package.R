@@ -14,6 +14,6 @@
 #' An interrupt (Ctrl-C, Esc) cancels the present work and leaves the session and all fitted objects usable.
 #'
 #' @importFrom graphics plot
-#' @importFrom stats AIC BIC coef confint fitted logLik nobs predict residuals simulate update vcov
+#' @importFrom stats AIC BIC coef confint fitted logLik model.frame nobs predict residuals sigma simulate update vcov
 #' @keywords internal
 "_PACKAGE"

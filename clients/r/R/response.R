@@ -23,7 +23,7 @@ number_response <- function(y) {
       "BAD_LABELS"
     )
   }
-  list(y = as_columns(y, "y"), levels = NULL, labels = colnames(y))
+  list(y = as_columns(y + 0, "y"), levels = NULL, labels = colnames(y))
 }
 
 as_columns <- function(y, name) {

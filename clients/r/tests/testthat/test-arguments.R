@@ -55,6 +55,8 @@ calls_of <- function(it) {
     nobs.laplace = function(...) nobs(it$la, ...),
     fitted.laplace = function(...) fitted(it$la, ...),
     residuals.laplace = function(...) residuals(it$la, ...),
+    sigma.laplace = function(...) sigma(it$la, ...),
+    model.frame.laplace = function(...) model.frame(it$la, ...),
     update.laplace = function(...) {
       network <- it$network
       update(it$la, ...)

@@ -186,3 +186,21 @@ test_that("a file keeps the names of columns and classes", {
   expect_error(predict(loaded, new[-1]), "Sepal.Length")
   expect_identical(colnames(predict(load_laplace(path, levels = c("a", "b", "c")), new)), c("a", "b", "c"))
 })
+
+test_that("sigma() is a regression's noise, and model.frame() the rows of a fit by formula", {
+  la <- laplace(nnet::nnet(dist ~ speed, cars, size = 2, linout = TRUE, trace = FALSE), sigma_noise = 3)
+  expect_equal(sigma(la), 3)
+  expect_equal(dim(model.frame(la)), c(50, 2))
+  classes <- laplace(nnet::nnet(Species ~ ., iris, size = 2, trace = FALSE, decay = 0.1))
+  expect_error(sigma(classes), "noise of a regression", class = "laplace_error_option")
+})
+
+test_that("a logical response counts as 0 and 1", {
+  cars$far <- cars$dist > 40
+  set.seed(1)
+  fit <- nnet::nnet(far ~ speed, cars, size = 2, trace = FALSE, decay = 0.1)
+  cars$far <- cars$far + 0
+  set.seed(1)
+  same <- nnet::nnet(far ~ speed, cars, size = 2, trace = FALSE, decay = 0.1)
+  expect_equal(predict(laplace(fit), cars), predict(laplace(same), cars))
+})
