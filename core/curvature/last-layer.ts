@@ -91,11 +91,14 @@ export function withOnes(features: RealArray, examples: number, inputs: number, 
   allocate = (length: number): Float64Array => new Float64Array(length)): Float64Array {
   const width = inputs + Number(bias)
   const result = allocate(examples * width)
-  if (!bias) result.set(features)
-  else {for (let n = 0; n < examples; n++) {
-      for (let d = 0; d < inputs; d++) result[n * width + d] = features[n * inputs + d]
-      result[n * width + inputs] = 1
-    }}
+  result.set(features)
+  if (!bias) return result
+  // From the last row on, each moves to its place: copies of whole rows, which need no compiled loop to be fast.
+  for (let n = examples - 1; n > 0; n--) {
+    result.copyWithin(n * width, n * inputs, (n + 1) * inputs)
+    result[n * width + inputs] = 1
+  }
+  if (examples > 0) result[inputs] = 1
   return result
 }
 
