@@ -178,7 +178,7 @@ function fitLoad(task: FitTask, rows: number, batch: number, linear: Need | unde
   const seeds = seedsAtOnce(evaluator, seedsOfTerm, 'sums', options)
   const size = batchWithin(evaluator, seeds, 'sums', options, batch)
   const sums = sumBytes(options, slots, layers)
-  const shards = Math.min(shardCount(sums), Math.ceil(rows / size))
+  const shards = Math.min(shardCount(sums, options.memoryLimit), Math.ceil(rows / size))
   const library = usesLibrary(task, rows * multiplicationsPerExample(evaluator, seedsOfTerm * terms))
   const spread = {
     threads: threadsFor(rows * multiplicationsPerExample(evaluator, seedsOfTerm * terms), options, runtime),
@@ -192,9 +192,8 @@ function fitLoad(task: FitTask, rows: number, batch: number, linear: Need | unde
     nodes: network.graph.nodes.length,
   }
   const { calling, others, ...passing } = overThreads(spread, Math.min(shards, spread.threads), 0)
-  // Threads send their sums as copies.
-  return { calling: calling + shards * sums + 8 * keptNumbers(task, rows), others: others && others + shards * sums,
-    ...passing, seconds: seconds(rows * Math.ceil(terms * seedsOfTerm / seeds)
+  // Threads hand their sums over.
+  return { calling: calling + shards * sums + 8 * keptNumbers(task, rows), others, ...passing, seconds: seconds(rows * Math.ceil(terms * seedsOfTerm / seeds)
       * (evaluator.work(seeds) + sumsWork(evaluator, options, seeds)), spread.threads) + secondsOfValues(spread) }
 }
 

@@ -142,29 +142,40 @@ function sumTrailing(op: string, x: Tensor, axes: ReadonlySet<number>, shape: re
 /** Rows that are shorter are summed as soon by a loop. */
 const SHORT_ROW = 8
 
-/** Numbers of a sum over leading axes that stay in the inner cache while all slices are added. */
+/** Numbers of a sum over whole slices that stay in the inner cache while all of them are added. */
 const SLICE = 4096
+/** Shorter slices are summed as soon by a loop. */
+const SHORT_SLICE = 128
 
-/** Sums, plain or of squares, over the first axes: of whole slices, where the kernels add them. */
+/** Sums, plain or of squares, over neighbouring axes before the last: of whole slices, where the kernels add them. */
 function sumLeading(op: string, x: Tensor, axes: ReadonlySet<number>, shape: readonly number[], context: KernelContext):
   | Tensor
   | undefined {
-  const width = sizeOf(shape)
-  if ((op !== 'ReduceSum' && op !== 'ReduceSumSquare') || !isFloat(x.dtype) || width < SLICE) return undefined
-  if (!x.shape.every((_, axis) => axes.has(axis) === axis < axes.size)) return undefined
-  const [from, sum] = [x.data as RealArray, context.allocate(x.dtype, width) as RealArray]
+  const first = Math.min(...axes)
+  const width = sizeOf(x.shape.slice(first + axes.size))
+  if ((op !== 'ReduceSum' && op !== 'ReduceSumSquare') || !isFloat(x.dtype) || width < SHORT_SLICE) return undefined
+  if (!x.shape.every((_, axis) => axes.has(axis) === (axis >= first && axis < first + axes.size))) return undefined
+  const data = context.allocate(x.dtype, sizeOf(shape)) as RealArray
   const squares = op === 'ReduceSum' ? undefined : context.allocate(x.dtype, SLICE) as RealArray
-  for (let at = 0; at < width; at += SLICE) {
-    const end = Math.min(width, at + SLICE)
+  const block = width * sizeOf(x.shape.slice(first, first + axes.size))
+  for (let to = 0, from = 0; to < data.length; to += width, from += block) {
+    sumSlices((x.data as RealArray).subarray(from, from + block), data.subarray(to, to + width), squares)
+  }
+  return { dtype: x.dtype, shape, data }
+}
+
+/** The sum of slices that lie one behind another; of squares where there is room to make them. */
+function sumSlices(slices: RealArray, sum: RealArray, squares: RealArray | undefined): void {
+  for (let at = 0; at < sum.length; at += SLICE) {
+    const end = Math.min(sum.length, at + SLICE)
     const own = sum.subarray(at, end).fill(0)
     const scratch = squares?.subarray(0, end - at)
-    for (let slice = 0; slice < from.length; slice += width) {
-      const part = from.subarray(slice + at, slice + end)
+    for (let slice = 0; slice < slices.length; slice += sum.length) {
+      const part = slices.subarray(slice + at, slice + end)
       if (scratch !== undefined) square(part, scratch)
       addInPlace(own, scratch ?? part)
     }
   }
-  return { dtype: x.dtype, shape, data: sum }
 }
 
 /** Every summand gets the sum's cotangent. */

@@ -7,7 +7,7 @@
  */
 import type { GraphBuilder } from '../graph/builder.js'
 import { type Dim, isBatch } from '../graph/graph.js'
-import { sizeOf, tensor } from '../tensor/tensor.js'
+import { sizeOf, tensor, type TensorData } from '../tensor/tensor.js'
 import { broadcastPlan, forEachRow } from './broadcast.js'
 import { leadingAxes } from './cotangents.js'
 import { badNode, numberAttribute, requiredInput } from './node-attributes.js'
@@ -42,23 +42,35 @@ export const scatterRows: Operator = {
     const data = context.allocate(g.dtype, sizeOf(shape)).fill(0)
     const plan = broadcastPlan(lead, indices.shape.slice(0, -1))
     const last = plan.extents.length - 1
+    const size = { count, rows, width }
     forEachRow(plan, ([, block], at) => {
       for (let i = 0; i < plan.extents[last]; i++) {
-        const from = (at + i) * count * width
-        const to = (at + i) * rows * width
-        const first = (block + i * plan.strides[1][last]) * count
-        for (let t = 0; t < count; t++) {
-          const index = indices.data[first + t]
-          const target = to + (index < 0 ? index + rows : index) * width
-          const source = from + t * width
-          if (width === 1) data[target] += g.data[source]
-          else for (let j = 0; j < width; j++) data[target + j] += g.data[source + j]
-        }
+        placeRows(g.data, at + i, indices.data, block + i * plan.strides[1][last], data, size)
       }
     })
     return [{ dtype: g.dtype, shape, data }]
   },
   backward: scatterRowsBackward,
+}
+
+interface BlockSize {
+  /** Rows of g, rows of the result, and numbers of a row. */
+  readonly count: number
+  readonly rows: number
+  readonly width: number
+}
+
+/** Adds the rows of one block of g to those that the indices name. */
+function placeRows(g: TensorData, block: number, indices: TensorData, indexBlock: number, data: TensorData,
+  { count, rows, width }: BlockSize): void {
+  const to = block * rows * width
+  const first = indexBlock * count
+  let source = block * count * width
+  for (let t = 0; t < count; t++) {
+    const index = indices[first + t]
+    let target = to + (index < 0 ? index + rows : index) * width
+    for (const end = source + width; source < end; source++, target++) data[target] += g[source]
+  }
 }
 
 /**

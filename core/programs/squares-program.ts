@@ -3,7 +3,9 @@
  * orthonormal bases and squared (EKFAC; George et al. 2018).
  *
  * Of a layer without positions the square of an outer product is the outer product of the squares, (U_B' g)^2 and
- * (U_A' a)^2, whose sum over the rows is one matrix product. All other gradients are written out for each seed.
+ * (U_A' a)^2, whose sum over the rows is one matrix product. All other gradients are written out for each seed: those
+ * of a layer with positions, U_B' (sum_t g_t a_t') U_A, in whichever order takes fewer multiplications, and for all
+ * seeds of a row in one product.
  */
 import { GraphBuilder } from '../graph/builder.js'
 import { BATCH, type Graph } from '../graph/graph.js'
@@ -45,7 +47,7 @@ export interface SquaresProgram {
 export function squaresProgram(program: FactorsProgram, tensors: readonly RotatedTensor[],
   precision: Precision): SquaresProgram {
   const builder = GraphBuilder.from(program.graph, precision)
-  const squares = appendSquares(builder, program.parameters, program.factors, tensors)
+  const squares = appendSquares(builder, program, tensors)
   const { seed, output, outputs } = program
   return { graph: removeDead(builder.build([...new Set([output, ...namesOf(squares)])])), seed, output, outputs,
     squares }
@@ -76,18 +78,22 @@ export function layerSquares(layer: { readonly in: number, readonly out: number 
   const named = (role: string): string | undefined => parameters.find(own => own.role === role)?.name
   const factor: FactorDescription = { kind: 'linear', weight: named('weight'), bias: named('bias'), in: layer.in,
     out: layer.out, positions: 1, a, g }
-  const squares = appendSquares(builder, parameters.map(({ name }) => name), [factor], tensors)
+  const squares = appendSquares(builder, { parameters: parameters.map(({ name }) => name), factors: [factor], seeds },
+    tensors)
   return { graph: builder.build([...new Set(namesOf(squares))]), a, g, squares }
 }
 
 type Linear = Extract<FactorDescription, { kind: 'linear' }>
 
 /** Appends the squares of every parameter that has a gradient. */
-function appendSquares(builder: GraphBuilder, parameters: readonly string[], factors: readonly FactorDescription[],
+function appendSquares(builder: GraphBuilder,
+  { parameters, factors, seeds }: Pick<FactorsProgram, 'parameters' | 'factors' | 'seeds'>,
   tensors: readonly RotatedTensor[]): SquaresDescription[] {
   const rotate = rotation(builder)
   const squared = once(name => builder.node('Mul', [name, name]))
-  const summed = once(name => builder.node('ReduceSumSquare', [name, builder.integers([0])], { keepdims: 0 }))
+  const summed = (axis: number) =>
+    once(name => builder.node('ReduceSumSquare', [name, builder.integers([axis])], { keepdims: 0 }))
+  const [summedFirst, summedSecond] = [summed(0), summed(1)]
   return parameters.flatMap((name, parameter): SquaresDescription[] => {
     const tensor = tensors[parameter]
     const uses = factors.filter(factor =>
@@ -97,28 +103,49 @@ function appendSquares(builder: GraphBuilder, parameters: readonly string[], fac
     const [part] = tensor
     const [use] = uses
     if (uses.length === 1 && use.kind === 'linear' && use.positions === 1) {
-      const g = summed(rotate(use.g, part.left))
+      const g = summedFirst(rotate(use.g, part.left))
       if (use.weight !== name) return [{ kind: 'summed', parameter, squares: asOutput(builder, g) }]
       return [{ kind: 'outer', parameter, in: use.in, out: use.out, a: squared(rotate(use.a, part.right)), g }]
     }
-    const gradients = uses.map(factor =>
-      factor.kind === 'direct'
+    // Gradients of a weight have the rows first, all others the seeds.
+    const rowsFirst = uses.some(factor => factor.kind === 'linear' && factor.weight === name)
+    const gradients = uses.map(factor => {
+      if (factor.kind === 'linear' && factor.weight === name) return weightGradient(builder, factor, part, seeds, rotate)
+      const own = factor.kind === 'direct'
         ? rotatedTensor(builder, factor.gradient, tensor)
-        : factor.weight === name
-        ? weightGradient(builder, factor, part, rotate)
-        : sumOfPositions(builder, rotate(factor.g, part.left), factor)
-    )
+        : rotate(sumOfPositions(builder, factor), part.left)
+      return rowsFirst ? builder.node('Transpose', [own], { perm: [1, 0, 2] }) : own
+    })
     const gradient = gradients.reduce((sum, own) => builder.node('Add', [sum, own]))
-    return [{ kind: 'summed', parameter, squares: summed(gradient) }]
+    return [{ kind: 'summed', parameter, squares: (rowsFirst ? summedSecond : summedFirst)(gradient) }]
   })
 }
 
-/** sum_t g_t a_t' of each seed and example in the bases, K x N x out in. */
-function weightGradient(builder: GraphBuilder, { a, g, in: inputs, out }: Linear, part: RotatedPart,
-  rotate: (rows: string, vectors: Float64Array | undefined) => string): string {
-  const transposed = builder.node('Transpose', [rotate(g, part.left)], { perm: [0, 1, 3, 2] })
-  const outer = builder.node('MatMul', [transposed, rotate(a, part.right)])
-  return builder.node('Reshape', [outer, builder.integers([0, 0, out * inputs])])
+/** sum_t g_t a_t' of each seed and example in the bases, N x K x out in. */
+function weightGradient(builder: GraphBuilder, { a, g, in: inputs, out, positions }: Linear, part: RotatedPart,
+  seeds: number, rotate: (rows: string, vectors: Float64Array | undefined) => string): string {
+  const [leftFirst, rightFirst] = [positions <= inputs, positions <= seeds * out]
+  const turned = (columns: string): string =>
+    part.left === undefined ? columns : builder.node('MatMul', [transposedBasis(builder, part.left, out), columns])
+  const columns = builder.node('Transpose', [g], { perm: [0, 1, 3, 2] })
+  // A row's seeds one under another: one product of seeds out x positions.
+  const stacked = builder.node('Reshape', [
+    builder.node('Transpose', [leftFirst ? turned(columns) : columns], { perm: [1, 0, 2, 3] }),
+    builder.integers([0, seeds * out, positions]),
+  ])
+  const summed = builder.node('MatMul', [stacked, rightFirst ? rotate(a, part.right) : a])
+  const gradient = rightFirst ? summed : rotate(summed, part.right)
+  const size = builder.integers([0, seeds, out * inputs])
+  if (leftFirst) return builder.node('Reshape', [gradient, size])
+  const apart = builder.node('Reshape', [gradient, builder.integers([0, seeds, out, inputs])])
+  return builder.node('Reshape', [turned(apart), size])
+}
+
+/** The transpose of a basis, size x size. */
+function transposedBasis(builder: GraphBuilder, vectors: Float64Array, size: number): string {
+  return builder.node('Transpose', [builder.constant(tensor(builder.precision, [size, size], vectors), 'basis')], {
+    perm: [1, 0],
+  })
 }
 
 /** A tensor's gradients in the bases of its parts, K x N x size. */
@@ -144,9 +171,10 @@ function rotatedTensor(builder: GraphBuilder, gradient: string, parts: RotatedTe
 }
 
 /** sum_t g_t of each seed and example, K x N x out: a product with ones, which kernels have. */
-function sumOfPositions(builder: GraphBuilder, g: string, { positions, out }: Linear): string {
-  const ones = builder.constant(tensor(builder.precision, [1, positions], new Float64Array(positions).fill(1)), 'ones')
-  return builder.node('Reshape', [builder.node('MatMul', [ones, g]), builder.integers([0, 0, out])])
+function sumOfPositions(builder: GraphBuilder, { g, positions, out }: Linear): string {
+  const ones = builder.constant(tensor(builder.precision, [positions, 1], new Float64Array(positions).fill(1)), 'ones')
+  const columns = builder.node('Transpose', [g], { perm: [0, 1, 3, 2] })
+  return builder.node('Reshape', [builder.node('MatMul', [columns, ones]), builder.integers([0, 0, out])])
 }
 
 /** Rows in a basis; those of a weight and its bias are the same ones. */

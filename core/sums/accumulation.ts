@@ -25,8 +25,8 @@ import { rowReservoir } from './row-reservoir.js'
 import { scheduleBatches } from './scheduler.js'
 
 /** Shards of sums that take so many bytes each: two threads have work wherever two shards are not too large. */
-export function shardCount(bytes: number): number {
-  const least = bytes <= PAIR_BYTES / 2 ? 2 : 1
+export function shardCount(bytes: number, memoryLimit: number): number {
+  const least = 2 * bytes <= Math.max(PAIR_BYTES, memoryLimit / 2) ? 2 : 1
   return Math.max(least, Math.min(SHARDS, Math.floor(SHARDS_BYTES / (2 * bytes))))
 }
 
@@ -56,7 +56,10 @@ export type FitOptions = Pick<ResolvedOptions,
 const SHARDS = 8
 
 const SHARDS_BYTES = 64 << 20
-/** What two shards may take where so many bytes are not enough for them. */
+/**
+ * What two shards may take in any case; beyond, half of the limit on memory: the posterior that is made of the sums
+ * takes two and a half times as much as they.
+ */
 const PAIR_BYTES = 128 << 20
 
 /**
@@ -78,7 +81,7 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
   const atOnce = seedsAtOnce(evaluator, seedsOfTerm, 'sums', options)
   const turns = termsOf(network) === 1 ? Math.ceil(seedsOfTerm / atOnce) : 1
   if (turns >= MANY_TURNS) note(turnsNote(seedsOfTerm, turns, options))
-  const shards = shardCount(sumBytes(options, slots, layers))
+  const shards = shardCount(sumBytes(options, slots, layers), options.memoryLimit)
   const scheduler = scheduleBatches(pool, { structure: options.structure, blocks: options.blocks,
     curvature: options.curvature, draws: options.draws, seed: options.seed, kfacApprox: options.kfacApprox,
     keepFeatures, seedsAtOnce: atOnce }, shards)

@@ -1,4 +1,5 @@
 /** @file What the calling thread and its worker threads say to each other. */
+import { curvatureArrays } from '../../core/curvature/accumulate.js'
 import type { ErrorCode, ErrorData } from '../../core/errors/errors.js'
 import type { RowRequest } from '../../core/linear-model/row-products.js'
 import type { Inputs } from '../../core/network/input-rows.js'
@@ -35,4 +36,9 @@ export interface FromWorker {
   readonly ok?: unknown
   /** `code` is undefined for errors that are not this library's. */
   readonly error?: { readonly code: ErrorCode | undefined, readonly message: string, readonly data: ErrorData }
+}
+
+/** What sums that are given away hold, to be moved to the other thread instead of copied. */
+export function buffersOfSums({ curvature }: FitSums): ArrayBuffer[] {
+  return [...new Set(curvatureArrays(curvature).map(({ buffer }) => buffer as ArrayBuffer))]
 }

@@ -1,6 +1,5 @@
 /** @file The module of a worker thread: workers of networks, called by messages. */
 import { parentPort } from 'node:worker_threads'
-import { curvatureArrays } from '../../core/curvature/accumulate.js'
 import { InternalError, LaplaceError } from '../../core/errors/errors.js'
 import type { FitSums } from '../../core/parallel/batch-sums.js'
 import { type DisposableWorker, type Worker, workerFrom, type WorkerSetup } from '../../core/parallel/worker.js'
@@ -8,7 +7,7 @@ import type { FactorEigen } from '../../core/posterior/factor-eigen.js'
 import type { PosteriorParts } from '../../core/posterior/posterior-parts.js'
 import { chooseEngine } from './choose-engine.js'
 import { workOf } from './remote-decomposition.js'
-import type { FromWorker, ToWorker, WorkerCall } from './worker-messages.js'
+import { buffersOfSums, type FromWorker, type ToWorker, type WorkerCall } from './worker-messages.js'
 
 const setups = new Map<number, WorkerSetup>()
 const workers = new Map<number, DisposableWorker>()
@@ -68,8 +67,7 @@ function given(call: WorkerCall, { ok }: FromWorker): ArrayBuffer[] {
     const { values, basis } = ok as FactorEigen
     return [values.buffer as ArrayBuffer, basis.vectors.buffer as ArrayBuffer]
   }
-  if (call.method !== 'collect') return []
-  return [...new Set(curvatureArrays((ok as FitSums).curvature).map(({ buffer }) => buffer as ArrayBuffer))]
+  return call.method === 'collect' ? buffersOfSums(ok as FitSums) : []
 }
 
 function close(number: number): void {

@@ -11,7 +11,7 @@ import type { Worker, WorkerSetup } from '../../core/parallel/worker.js'
 import type { PosteriorParts } from '../../core/posterior/posterior-parts.js'
 import { moduleBeside } from './module-beside.js'
 import { sharedCells, watchedCall } from './remote-decomposition.js'
-import type { FromWorker, ToWorker, WorkerCall } from './worker-messages.js'
+import { buffersOfSums, type FromWorker, type ToWorker, type WorkerCall } from './worker-messages.js'
 
 const THREAD_MODULE = moduleBeside('worker-thread', import.meta.url)
 
@@ -122,7 +122,8 @@ function remoteWorker(thread: Thread, workerId: number): Worker {
       ]) as Awaited<ReturnType<Worker['add']>>
     },
     adopt: async (shard, sums) => {
-      await thread.call(workerId, { method: 'adopt', shard, sums }, [])
+      // Whoever gives sums away uses them no more: their arrays are handed over, not copied.
+      await thread.call(workerId, { method: 'adopt', shard, sums }, buffersOfSums(sums))
     },
     collect: async shard =>
       await thread.call(workerId, { method: 'collect', shard }, []) as Awaited<ReturnType<Worker['collect']>>,
