@@ -193,7 +193,8 @@ function fitLoad(task: FitTask, rows: number, batch: number, linear: Need | unde
   }
   const { calling, others, ...passing } = overThreads(spread, Math.min(shards, spread.threads), 0)
   // Threads hand their sums over.
-  return { calling: calling + shards * sums + 8 * keptNumbers(task, rows), others, ...passing, seconds: seconds(rows * Math.ceil(terms * seedsOfTerm / seeds)
+  return { calling: calling + shards * sums + 8 * keptNumbers(task, rows), others, ...passing,
+    seconds: seconds(rows * Math.ceil(terms * seedsOfTerm / seeds)
       * (evaluator.work(seeds) + sumsWork(evaluator, options, seeds)), spread.threads) + secondsOfValues(spread) }
 }
 

@@ -110,7 +110,9 @@ function appendSquares(builder: GraphBuilder,
     // Gradients of a weight have the rows first, all others the seeds.
     const rowsFirst = uses.some(factor => factor.kind === 'linear' && factor.weight === name)
     const gradients = uses.map(factor => {
-      if (factor.kind === 'linear' && factor.weight === name) return weightGradient(builder, factor, part, seeds, rotate)
+      if (factor.kind === 'linear' && factor.weight === name) {
+        return weightGradient(builder, factor, part, seeds, rotate)
+      }
       const own = factor.kind === 'direct'
         ? rotatedTensor(builder, factor.gradient, tensor)
         : rotate(sumOfPositions(builder, factor), part.left)
