@@ -16,7 +16,7 @@ import type { PosteriorParts } from '../posterior/posterior-parts.js'
 import type { StructuredPosterior } from '../posterior/posterior.js'
 import { type VarianceKind, varianceNumbers } from '../posterior/variance-kind.js'
 import type { Answer } from '../prediction/answer.js'
-import { batchWithin, multiplicationsPerExample, seedsAtOnce } from '../programs/cost.js'
+import { batchWithin, multiplicationsPerExample, predictedAtOnce, seedsAtOnce } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
@@ -97,10 +97,11 @@ async function gaussianOfRows(context: PredictionContext, x: Examples, rows: Inp
   const workers = examples <= size || isLarge(parts)
     ? [context.pool.local]
     : await context.pool.workers(examples * multiplicationsPerExample(evaluator, wide))
+  const atOnce = cutsOutputs(parts) ? predictedAtOnce(evaluator, outputsAtOnce, context.batchSize, size) : size
   const request = { kind, outputsAtOnce }
   const running = new Map<number, Promise<void>>()
   let turn = 0
-  await forEachBatch(examples, size, 'predict', work, async (from, to) => {
+  await forEachBatch(examples, atOnce, 'predict', work, async (from, to) => {
     const at = turn++ % workers.length
     await running.get(at)
     const task = workers[at].gaussian(parts, sliceExamples(rows, evaluator.network.inputs, from, to), request).then(

@@ -17,8 +17,8 @@ import { parameterCount } from '../network/parameter-slot.js'
 import { whole } from '../options/option-values.js'
 import { SMALL_DECOMPOSITIONS } from '../parallel/decompositions.js'
 import { threadsFor } from '../parallel/worker-pool.js'
-import { type BatchHeld, batchHeld, batchWithin, denseSizes, multiplicationsPerExample, positionsAtOnce, seedsAtOnce,
-  sumsWork, varianceWork } from '../programs/cost.js'
+import { type BatchHeld, batchHeld, batchWithin, denseSizes, multiplicationsPerExample, positionsAtOnce,
+  predictedAtOnce, seedsAtOnce, sumsWork, varianceWork } from '../programs/cost.js'
 import { curvatureSeeds, shardCount } from '../sums/accumulation.js'
 import { KEPT_NUMBERS } from '../sums/row-reservoir.js'
 import { factoredNeed } from './factored-forecast.js'
@@ -225,6 +225,8 @@ interface Spread {
 const NODE_BYTES = 12 << 10
 /** ONNX Runtime keeps the weights packed; the file, and what it packs them from, are there meanwhile. */
 const SESSION_WEIGHTS = 2.5
+/** ONNX Runtime keeps the room of what it hands over, and doubles what it keeps when it needs more. */
+const LIBRARY_COPIES = 2
 /** Bytes of a session for each operator of the network. */
 const SESSION_NODE_BYTES = 24 << 10
 
@@ -258,6 +260,7 @@ function overThreads({ threads, rows, size, rowBytes, held, library, session, co
   const each = size * (held.working + Math.max((copies - 1) * held.working, held.after)) +
     Math.min(held.block, rows * held.written) + held.constants + own
     + (library ? session + SESSION_WEIGHTS * held.constants + SESSION_NODE_BYTES * nodes : 0)
+    + (library ? LIBRARY_COPIES * size * held.handed : 0)
   const loaded = library ? LIBRARY_BYTES : 0
   const rowsPassing = { passing: (others > 0 ? 2 : 1) * rows * rowBytes, piece: size * rowBytes }
   if (others === 0) {
@@ -297,6 +300,9 @@ interface PredictionRequest {
   readonly use: 'variances' | 'covariances'
 }
 
+/** Structures whose variances take each layer's pairs in eigenbases of its own. */
+const EIGENBASES: ReadonlySet<string> = new Set(['kron', 'diag'])
+
 function predictLoad(task: FitTask, { fitted, rows, held, use }: PredictionRequest): Load {
   const { evaluator, options, runtime } = task
   const { network, subset } = evaluator
@@ -305,7 +311,10 @@ function predictLoad(task: FitTask, { fitted, rows, held, use }: PredictionReque
   const seeds = use === 'variances' ?
     seedsAtOnce(evaluator, outputs, use, options)
     : outputs * positionsAtOnce(evaluator, outputs)
-  const size = batchWithin(evaluator, seeds, 'variances', options, rows)
+  const together = batchWithin(evaluator, seeds, 'variances', options, rows)
+  const size = EIGENBASES.has(options.structure)
+    ? predictedAtOnce(evaluator, seeds, options.batchSize, together)
+    : together
   const threads = subset === 'last_layer'
     ? 1
     : threadsFor(rows * multiplicationsPerExample(evaluator, outputs * terms), options, runtime)

@@ -83,6 +83,21 @@ export function batchWithin(evaluator: Evaluator, seeds: number, use: BatchUse,
   return Math.max(1, Math.min(wanted, Math.floor(most / each)))
 }
 
+/** Bytes of a batch of which nothing is summed, in every thread that predicts; and rows whose products are fast. */
+const [PREDICTED_BYTES, PREDICTED_ROWS] = [8 << 20, 256]
+
+/**
+ * Examples whose variances in eigenbases are computed at once, of a batch of `size`: more make no product faster, and
+ * their Jacobians and what becomes of them would be there in every thread. As many as are asked for by `batchSize`.
+ */
+export function predictedAtOnce(evaluator: Evaluator, seeds: number, batchSize: number | undefined,
+  size: number): number {
+  if (batchSize !== undefined || evaluator.subset === 'last_layer') return size
+  const positions = Math.min(...evaluator.linears.map(({ positions: own }) => own))
+  const most = PREDICTED_BYTES / bytesPerExample(evaluator, seeds, 'variances')
+  return Math.min(size, Math.ceil(Math.max(PREDICTED_ROWS / positions, most)))
+}
+
 /** At most what one example holds, found at once: only where that is too large the exact number is worth its time. */
 function boundOfBytes(evaluator: Evaluator, seeds: number): number {
   return 16 * (1 + seeds) * (evaluator.values + factorNumbers(evaluator, 1))
