@@ -103,14 +103,27 @@ function compared(graph: Graph, axes: readonly number[], size: number, alone: (t
       const together = examplesFirst(graph, axes, shapes, ends, size)
       const found = alone(together)
       if (typeof found === 'string') return found
-      const differences = differencesTogether(together, found, drawn(together), DEFAULT_MEMORY_LIMIT)
-      if ([...differences].every(difference => difference === 0)) return { ...found, together }
+      const differences = differencesOf(together, found)
+      if (differences.every(difference => difference === 0)) return { ...found, together }
       reason = MIXING
     }
     return reason
   } catch (error) {
     if (error instanceof LaplaceError) return error instanceof GraphError ? reasonOf(error) : error.message
     throw error
+  }
+}
+
+/** The differences on random numbers; of 0 and 1 alone where integers beyond are no indices (counted positions). */
+function differencesOf(together: Graph, alone: Graph): number[] {
+  const among = (
+    below: number,
+  ): number[] => [...differencesTogether(together, alone, drawn(together, below), DEFAULT_MEMORY_LIMIT)]
+  try {
+    return among(DRAWN_BELOW)
+  } catch (error) {
+    if (!(error instanceof GraphError)) throw error
+    return among(2)
   }
 }
 
@@ -199,9 +212,9 @@ function copied(together: Graph): Graph {
  * Batches of random numbers. Integers are 0 and 1 in every other batch, as masks are, and else of all that may be:
  * products with 0 hide what stands beside them.
  */
-function drawn(graph: Graph): Inputs {
+function drawn(graph: Graph, most: number): Inputs {
   const random = randomGenerator(0)
-  return new Map(withIndexLimits(graph, graph.inputs).map(({ name, dtype, shape, below = DRAWN_BELOW }) => {
+  return new Map(withIndexLimits(graph, graph.inputs).map(({ name, dtype, shape, below = most }) => {
     const [size, ...rest] = shape.map(Number)
     const own = size * sizeOf(rest)
     const integer = (i: number): number => Math.floor(random.uniform() * (Math.floor(i / own) % 2 === 0 ? below : 2))

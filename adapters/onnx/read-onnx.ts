@@ -244,7 +244,7 @@ function ordered({ values, order }: Constants): Map<string, Tensor> {
 function upgrade(graph: Graph, opset: number, elementTypes: ReadonlyMap<string, number>): Written {
   const builder = GraphBuilder.from(graph, precisionOf(graph))
   builder.nodes.length = 0
-  const context = new UpgradeContext(builder, knownTypes({ ...graph, nodes: [] }), elementTypes)
+  const context = new UpgradeContext(builder, knownTypes({ ...graph, nodes: [] }), graph.outputs, elementTypes)
   for (const node of graph.nodes) upgradeNode(node, opset, context)
   return { graph: builder.build(graph.outputs), types: context.types, writtenOut: context.writtenOut,
     decisions: context.decisions, places: context.places }

@@ -79,6 +79,8 @@ export class UpgradeContext {
   readonly exampleNumbers: Map<string, number> = new Map()
   /** Vectors of indices whose first element is the number of the example. */
   readonly exampleIndices: Set<string> = new Set()
+  /** The outputs of the network. */
+  readonly outputs: ReadonlySet<string>
   /** Whether nodes were written out in others. */
   writtenOut = false
   /** The values by which that was done and that are no constants of the file. */
@@ -89,9 +91,11 @@ export class UpgradeContext {
   private readonly sharedNames = new Map<Tensor, string>()
   private origin: Node | undefined
 
-  constructor(builder: GraphBuilder, types: KnownTypes, elementTypes: ReadonlyMap<string, number> = new Map()) {
+  constructor(builder: GraphBuilder, types: KnownTypes, outputs: readonly string[],
+    elementTypes: ReadonlyMap<string, number>) {
     this.builder = builder
     this.types = types
+    this.outputs = new Set(outputs)
     this.elementTypes = elementTypes
   }
 

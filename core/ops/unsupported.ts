@@ -35,6 +35,9 @@ export function adviceAbout(op: string): string | undefined {
   if (/depends on the (data|number of examples)/.test(op)) {
     return 'Export the network with fixed sizes, or by torch.onnx.export(..., dynamo=True), which settles such choices.'
   }
+  if (op.includes('numbers of the examples')) {
+    return 'What an example gets would hang on its place among the others: export the network for one example.'
+  }
   if (op.includes('no operator of ONNX')) return "Export the network with ONNX' own operators."
   return undefined
 }

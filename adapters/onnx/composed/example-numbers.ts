@@ -30,14 +30,18 @@ export function withoutExampleNumbers(node: Node, context: UpgradeContext): read
   }
   if (node.inputs.some(name => exampleIndices.has(name)) && !SHAPES.has(node.op)) throw refusal()
   if (countsExamples(node, context)) {
+    if (context.outputs.has(out)) throw refusal()
     exampleNumbers.set(out, 1)
     return [zeros(node.inputs[1], context)]
   }
   const factors = node.inputs.map(name => exampleNumbers.get(name) ?? 0)
   if (factors.every(factor => factor === 0) || SHAPES.has(node.op)) return undefined
+  if (node.outputs.some(name => context.outputs.has(name)) && node.op !== 'Gather') throw refusal()
   if (KEEPING.has(node.op) && factors.indexOf(0) !== 0) exampleNumbers.set(out, factors[0])
   else if (node.op === 'Add') exampleNumbers.set(out, factors[0] + factors[1])
   else if (node.op === 'Mul' && factors.includes(0)) exampleNumbers.set(out, multiple(node, factors, context))
+  // Of the larger of two, as exporters write a broadcast, the shape alone is known.
+  else if (node.op === 'Max') exampleNumbers.set(out, NaN)
   else if (isIndexVector(node, factors)) exampleIndices.add(out)
   else if (node.op === 'Gather' && factors[0] === 0 && numberAttribute(node, 'axis', 0) === 0) {
     return [pickedRows(node.inputs[0], node.inputs[1], factors[1], context)]

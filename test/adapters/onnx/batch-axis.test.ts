@@ -125,6 +125,23 @@ t.test('a network whose operators do not show it, and whose numbers do, keeps th
   t.throws(() => runGraph(mixed, new Map([['x', rows]]), 'float32'), { code: 'BATCH_AXIS' })
 })
 
+t.test('a mask that is counted into places of a table is tried with zeros and ones', async t => {
+  const graph = readOnnx(b.model({
+    nodes: [b.node('CumSum', ['mask', 'one'], ['count']), b.node('Mul', ['count', 'mask'], ['places']),
+      b.node('Gather', ['table', 'places'], ['rows']),
+      b.node('ReduceMean', ['rows'], ['h'], { axes: [1], keepdims: 0 }),
+      b.node('ReduceMax', ['h'], ['largest'], { axes: [0], keepdims: 1 }),
+      b.node('Mul', ['largest', 'zero'], ['share']), b.node('Add', ['h', 'share'], ['y'])],
+    opset: 13,
+    tensors: [b.floats('table', [6, 1], [0, 1, 2, 4, 8, 16]), b.integers('one', [], [1]), b.floats('zero', [], [0])],
+    inputs: [b.value('mask', [2, 5], b.INT64)],
+    outputs: [b.value('y', [2, 1])],
+  }))
+  t.match(graph.notes, [/it does for random numbers/, /single numbers/])
+  const mask = tensor('int64', [1, 5], [1, 1, 1, 0, 0])
+  t.same(Array.from(runGraph(graph, new Map([['mask', mask]]), 'float32').get('y')!.data), [Math.fround(7 / 5)])
+})
+
 t.test('an input that all examples share is none of each, and results keep the shape of the file', async t => {
   const inputs = [b.value('x', ['n', 4]), b.value('shared', [2, 4])]
   const joined = readOnnx(

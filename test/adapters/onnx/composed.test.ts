@@ -62,6 +62,14 @@ const CASES: Record<string, Case> = {
     tensors: [...zeroAndOne, b.integers('behind', [1], [-1])],
     inputs: { x: [4, 2], at: [] },
   },
+  'the last of each, by a number of the example that is broadcast by a maximum': {
+    nodes: [...numbersOfExamples, b.node('Unsqueeze', ['i', 'behind'], ['n1']),
+      b.node('Unsqueeze', ['at', 'behind'], ['at1']), b.node('Max', ['n1', 'at1'], ['m']),
+      b.node('Shape', ['m'], ['both']), b.node('Expand', ['n1', 'both'], ['n2']),
+      b.node('Concat', ['n2', 'at1'], ['v'], { axis: -1 }), b.node('GatherND', ['x', 'v'], ['y'])],
+    tensors: [...zeroAndOne, b.integers('behind', [1], [-1])],
+    inputs: { x: [4, 2], at: [] },
+  },
   'ScatterND': {
     nodes: [b.node('Transpose', ['x'], ['xt'], { perm: [1, 0] }), b.node('ReduceSum', ['xt', 'axes'], ['s']),
       b.node('Expand', ['s', 'two'], ['u']), b.node('ScatterND', ['xt', 'at', 'u'], ['p']),
@@ -197,6 +205,9 @@ t.test('numbers of examples that do more than pick from the own one are refused'
   // Rows of three would reach into the next example.
   refused([b.node('Mul', ['i', 'three'], ['first']), b.node('Flatten', ['x'], ['rows'], { axis: 2 }),
     b.node('Gather', ['rows', 'first'], ['y'], { axis: 0 })])
+  refused([b.node('Add', ['at', 'i'], ['y'])])
+  refused([b.node('Identity', ['i'], ['y'])])
+  refused([b.node('Max', ['at', 'i'], ['other']), b.node('Gather', ['x', 'other'], ['y'], { axis: 0 })])
   refused([b.node('Sub', ['at', 'i'], ['other']), b.node('Gather', ['x', 'other'], ['y'], { axis: 0 })])
 })
 
