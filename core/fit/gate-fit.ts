@@ -15,11 +15,12 @@ import { zeroSumOfIndependent } from '../prediction/zero-sum.js'
 import type { LinearData } from '../sums/linear-data.js'
 import type { Choice } from '../tuning/choice.js'
 import { explainLastLayerGate } from '../tuning/explain.js'
-import { type Gate, lastLayerGate, lastLayerRule } from '../tuning/gate.js'
+import { type Gate, lastLayerGate } from '../tuning/gate.js'
 import { leftOutProbabilities } from '../tuning/left-out-probabilities.js'
 import { classScores, type TrainingScores } from '../tuning/training-scores.js'
 import type { BeyondFeatures } from './beyond-features.js'
 import { regressionAnswer, withNoise } from './last-layer-noise.js'
+import { answerOf } from './linear-fit-result.js'
 import { MOST_COVARIANCES, type SampledRows, sampleRows, SMALLEST_REST } from './sampled-rows.js'
 
 /** Weights of a last layer, and multiplications of one curvature, up to which its whole covariance is affordable. */
@@ -85,12 +86,9 @@ function gated(state: PosteriorState, data: LinearData, reason: string,
     ? scoresByVariance(state, rows, linear)
     : scoresByCovariance(state, rows, f, linear, byExample)
   const gate = lastLayerGate(rows, f, probabilities, errorRate)
-  const { link, varianceScale, networkWeight, linearWeight, ratio, networkNll, leaveOneOutNll } = gate
+  const { varianceScale, ratio, networkNll, leftOutNll, leaveOneOutNll } = gate
   const choice: Choice = {
-    link,
-    varianceScale,
-    networkWeight,
-    linearWeight,
+    ...answerOf(gate),
     subset: 'last_layer',
     structure: structured.structure,
     reason,
@@ -100,7 +98,7 @@ function gated(state: PosteriorState, data: LinearData, reason: string,
     r: ratio,
     s: varianceScale,
     networkNll,
-    leaveOneOutNll: leaveOneOutNll[0].nll,
+    leaveOneOutNll: leftOutNll,
     leaveOneOut: leaveOneOutNll,
     rows: examples,
   }
@@ -110,8 +108,8 @@ function gated(state: PosteriorState, data: LinearData, reason: string,
 
 /** What the rows say, each predicted from all the others and with itself. */
 interface RowScores {
-  /** Left out, with the variance times the rule's factor: N x C. */
-  readonly probabilities: Float64Array
+  /** Left out, with the variance times a factor: N x C. */
+  probabilities(scale: number): Float64Array
   /** Mean over the outputs of each row's leave-one-out variance, ascending. */
   readonly variances: Float64Array
   /** The answer's scores on the rows; undefined where their covariances are not affordable. */
@@ -126,8 +124,9 @@ function scoresByCovariance({ structured }: PosteriorState, rows: SampledRows, f
   const covariance = structured.lastLayerVariance(rows.features, examples, 'covariance')
   const leftOut = byExample ?? leaveOneOut(rows, linear, covariance)
   return {
-    probabilities: scaledProbabilities(differenceLink(likelihood, outputs), likelihood, { f: leftOut.f,
-      variance: leftOut.covariance, examples, outputs }, lastLayerRule(likelihood, outputs).varianceScale),
+    probabilities: scale =>
+      scaledProbabilities(differenceLink(likelihood, outputs), likelihood, { f: leftOut.f, variance: leftOut.covariance,
+        examples, outputs }, scale),
     variances: sortedMeanVariances(leftOut.covariance, examples, outputs),
     posterior: gate => {
       const { probabilities } = mixture(likelihood, gate, { f, linear, covariance, kind: 'covariance', examples,
@@ -143,35 +142,38 @@ function scoresByCovariance({ structured }: PosteriorState, rows: SampledRows, f
  * diagonal: every output is left out on its own, s / (1 - lambda s), where whole matrices would cost C^3 a row.
  */
 function scoresByVariance(state: PosteriorState, rows: SampledRows, linear: Float64Array): RowScores {
-  const { examples, outputs } = rows
+  const { examples, outputs, likelihood } = rows
   const [width, targets] = [rows.features.length / examples, rows.labels.length / examples]
-  const probabilities = new Float64Array(examples * outputs)
-  const variances = new Float64Array(examples)
+  const f = new Float64Array(examples * outputs)
+  const variance = new Float64Array(examples * outputs)
   for (let from = 0; from < examples; from += ROWS_AT_ONCE) {
     const to = Math.min(examples, from + ROWS_AT_ONCE)
     const some = { ...rows, examples: to - from, features: rows.features.subarray(from * width, to * width),
       labels: rows.labels.subarray(from * targets, to * targets) }
     const own = leftOutByVariance(state, some, linear.subarray(from * outputs, to * outputs))
-    probabilities.set(own.probabilities, from * outputs)
-    variances.set(own.variances, from)
+    f.set(own.f, from * outputs)
+    variance.set(own.variance, from * outputs)
   }
-  return { probabilities, variances: variances.sort(), posterior: () => undefined, sets: () => undefined }
+  const counted = likelihood.name === 'classification' ? zeroSumOfIndependent(variance, outputs) : variance
+  const means = new Float64Array(examples)
+  for (let i = 0; i < variance.length; i++) means[Math.floor(i / outputs)] += variance[i] / outputs
+  return {
+    probabilities: scale =>
+      predictiveProbabilities('probit', likelihood, { f, variance: counted.map(value => scale * value), examples,
+        outputs }),
+    variances: means.sort(),
+    posterior: () => undefined,
+    sets: () => undefined,
+  }
 }
 
-/** Probabilities of some rows, each left out, and the mean of its outputs' variances. */
+/** Outputs and variances of some rows, each left out. */
 function leftOutByVariance({ structured }: PosteriorState, rows: SampledRows,
-  linear: Float64Array): Pick<RowScores, 'probabilities' | 'variances'> {
+  linear: Float64Array): { readonly f: Float64Array, readonly variance: Float64Array } {
   const { examples, outputs, likelihood, labels } = rows
-  const variance = structured.lastLayerVariance(rows.features, examples, 'diagonal')
+  const own = structured.lastLayerVariance(rows.features, examples, 'diagonal')
   const lambda = likelihood.hessianDiagonal(linear, examples, outputs)
   const residual = likelihood.residual(linear, labels, examples, outputs)
-  const rest = variance.map((value, i) => value / Math.max(SMALLEST_REST, 1 - lambda[i] * value))
-  const left = linear.map((value, i) => value + rest[i] * residual[i])
-  const counted = likelihood.name === 'classification' ? zeroSumOfIndependent(rest, outputs) : rest
-  const { varianceScale: scale } = lastLayerRule(likelihood, outputs)
-  const probabilities = predictiveProbabilities('probit', likelihood, { f: left,
-    variance: counted.map(value => scale * value), examples, outputs })
-  const means = new Float64Array(examples)
-  for (let i = 0; i < rest.length; i++) means[Math.floor(i / outputs)] += rest[i] / outputs
-  return { probabilities, variances: means }
+  const variance = own.map((value, i) => value / Math.max(SMALLEST_REST, 1 - lambda[i] * value))
+  return { f: linear.map((value, i) => value + variance[i] * residual[i]), variance }
 }

@@ -22,6 +22,8 @@ import { rowReservoir } from './row-reservoir.js'
 
 /** Rows that the share comes from: its standard error is then 1.6 % at most. */
 const MOST_ROWS = 1000
+/** Features that are enough for it; a narrower layer gets them from several shuffles. */
+const ENOUGH_FEATURES = 200
 
 /** Asks the rows of a fit how often a network that has not seen them is wrong. */
 export interface UntrainedError {
@@ -55,9 +57,34 @@ export function untrainedError({ evaluator, options }: Pick<FitTask, 'evaluator'
   }
 }
 
-async function untrainedErrorRate(evaluator: Evaluator, options: ResolvedOptions, { x, labels, examples }: TrainingRows,
+async function untrainedErrorRate(evaluator: Evaluator, options: ResolvedOptions, rows: TrainingRows,
   work: WorkOptions): Promise<number | undefined> {
-  const untrained = shuffledNetwork(evaluator, options.seed)
+  const { network, slots } = evaluator
+  const { labels, examples } = rows
+  const width = lastLayerShape(slots).in
+  const shuffles = Math.ceil(ENOUGH_FEATURES / width)
+  const all = new Float64Array(examples * width * shuffles)
+  try {
+    for (let k = 0; k < shuffles; k++) {
+      const features = await shuffledFeatures(evaluator, options, rows, options.seed + k, work)
+      if (!features.every(Number.isFinite)) return undefined
+      for (let n = 0; n < examples; n++) {
+        all.set(features.subarray(n * width, (n + 1) * width), (n * shuffles + k) * width)
+      }
+    }
+    // One logit stands for two classes.
+    const classes = Math.max(2, network.outputs)
+    return ridgeError({ phi: withOnes(all, examples, width * shuffles, true), labels, examples, classes }, work)
+  } catch (error) {
+    if (error instanceof NumericalError) return undefined
+    throw error
+  }
+}
+
+/** Features of the network with the values of each tensor before its last layer in another order, N x D. */
+async function shuffledFeatures(evaluator: Evaluator, options: ResolvedOptions, { x, examples }: TrainingRows,
+  seed: number, work: WorkOptions): Promise<Float64Array> {
+  const untrained = shuffledNetwork(evaluator, seed)
   const { network } = untrained
   const width = lastLayerShape(untrained.slots).in
   const all = new Float64Array(examples * width)
@@ -68,13 +95,7 @@ async function untrainedErrorRate(evaluator: Evaluator, options: ResolvedOptions
       const { features } = await untrained.features(sliceExamples(x, network.inputs, from, to))
       all.set(features, from * width)
     })
-    if (!all.every(Number.isFinite)) return undefined
-    // One logit stands for two classes.
-    const classes = Math.max(2, network.outputs)
-    return ridgeError({ phi: withOnes(all, examples, width, true), labels, examples, classes }, work)
-  } catch (error) {
-    if (error instanceof NumericalError) return undefined
-    throw error
+    return all
   } finally {
     untrained.dispose()
   }

@@ -133,7 +133,9 @@ async function chosenAnswer(state: PosteriorState, byTraining: Choice, rows: Fea
       effectiveParameters: fit.effectiveParameters }, linear, byTraining.reason, work)
   })
   const { step: _, gain, ...answer } = chosen
-  const choice: Choice = { ...(found.choice ?? byTraining), ...answer, s: answer.varianceScale }
+  // What is halfway belongs to the answer of the training rows; another has only two parts.
+  const choice: Choice = { ...(found.choice ?? byTraining), halfwayWeight: undefined, halfwayScale: undefined,
+    ...answer, s: answer.varianceScale }
   return { state: { ...found, choice }, gain }
 }
 

@@ -29,10 +29,9 @@ export function explainLastLayerGate(gate: Gate, rows: number): string {
   return `${measured(gate, rows)}.${wrong} ${verdictOf(gate)}`
 }
 
-function measured({ networkNll, leaveOneOutNll, varianceScale }: Gate, rows: number): string {
-  const score = leaveOneOutNll.find(({ scale }) => scale === varianceScale) ?? leaveOneOutNll[0]
+function measured({ networkNll, leftOutNll }: Gate, rows: number): string {
   return `On the ${rows} training rows the network scores ${nats(networkNll)} nats a label; its linear model, `
-    + `which predicts each of these rows without having seen it, ${nats(score.nll)} (less is better)`
+    + `which predicts each of these rows without having seen it, ${nats(leftOutNll)} (less is better)`
 }
 
 /** What an answer consists of. @param scaled what is said of the network's logits */

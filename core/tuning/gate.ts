@@ -31,6 +31,8 @@ export interface Gate {
   /** s, the factor of the variance in the link. */
   readonly varianceScale: number
   readonly leaveOneOutNll: readonly { readonly scale: number, readonly nll: number }[]
+  /** Of these the one that the network is compared with. */
+  readonly leftOutNll: number
   /** Of the network on its training rows. */
   readonly networkNll: number
   /** r. */
@@ -57,6 +59,23 @@ export function meanNll(likelihood: LikelihoodModel, p: Float64Array, labels: Fl
   return sum / labels.length
 }
 
+/** Scores of network and linear model on the same rows. */
+type Scores = Pick<Gate, 'varianceScale' | 'leaveOneOutNll' | 'leftOutNll' | 'networkNll' | 'ratio'>
+
+/** @param f the network's outputs, N x C @param probabilities of the linear model for every row from all the others */
+function scoresOf(rows: LabelledRows, f: Float64Array, probabilities: (scale: number) => Float64Array): Scores {
+  const { likelihood, labels, examples, outputs } = rows
+  const leaveOneOutNll = VARIANCE_SCALES.map(scale => ({ scale,
+    nll: meanNll(likelihood, probabilities(scale), labels, outputs) })
+  )
+  const [without] = leaveOneOutNll
+  const best = leaveOneOutNll.reduce((least, score) => (score.nll < least.nll ? score : least))
+  const chosen = hasMoreClasses(rows) && best.nll > SHARE_TO_EARN * without.nll ? without : best
+  const networkNll = meanNll(likelihood, likelihood.inverseLink(f, examples, outputs), labels, outputs)
+  return { varianceScale: chosen.scale, leaveOneOutNll, leftOutNll: chosen.nll, networkNll,
+    ratio: networkNll / Math.max(SMALLEST_PROBABILITY, chosen.nll) }
+}
+
 /**
  * s, r and the weights from the leave-one-out predictions of the linear model over all weights.
  * @param f the network's outputs on the same rows, N x C
@@ -66,37 +85,32 @@ export function gateOf(rows: LabelledRows, f: Float64Array, leftOut: LeftOut): G
   const link = differenceLink(likelihood, outputs)
   const probabilities = (scale: number): Float64Array =>
     scaledProbabilities(link, likelihood, { f: leftOut.f, variance: leftOut.covariance, examples, outputs }, scale)
-  const leaveOneOutNll = VARIANCE_SCALES.map(scale => ({ scale,
-    nll: meanNll(likelihood, probabilities(scale), labels, outputs) })
-  )
-  const [without] = leaveOneOutNll
-  const best = leaveOneOutNll.reduce((least, score) => (score.nll < least.nll ? score : least))
-  const manyClasses = hasMoreClasses(likelihood, outputs)
-  const chosen = manyClasses && best.nll > SHARE_TO_EARN * without.nll ? without : best
-  const networkNll = meanNll(likelihood, likelihood.inverseLink(f, examples, outputs), labels, outputs)
-  const ratio = ratioOf(networkNll, chosen.nll)
-  const p = probabilities(chosen.scale)
+  const scores = scoresOf(rows, f, probabilities)
+  const { ratio } = scores
+  const p = probabilities(scores.varianceScale)
   const errorRate = 1 - accuracy(
     likelihood.name === 'classification' ? categoricalDecisions(p, labels, outputs) : bernoulliDecisions(p, labels),
   )
   const shares = ratio > 1
-    ? { networkWeight: 0, linearWeight: 1 }
-    : manyClasses
+    ? LINEAR_ALONE
+    : hasMoreClasses(rows)
     ? sharesOfMore(ratio, errorRate)
     : sharesOfTwo(errorRate)
-  return { link, varianceScale: chosen.scale, leaveOneOutNll, networkNll, ratio, errorRate, ...shares }
+  return { link, ...scores, errorRate, ...shares }
 }
 
 /** What each part of an answer gets, and the factor of the variance halfway. */
 type Shares = Pick<Gate, 'networkWeight' | 'linearWeight' | 'halfwayWeight' | 'halfwayScale'>
 
-/** The most that halfway and linear model get with two classes, and how many times e makes it that much. */
-const MOST_OF_TWO = 1 / 3
+const LINEAR_ALONE: Shares = { networkWeight: 0, linearWeight: 1 }
+
+/** The most that halfway and linear model get, and with two classes how many times e is squared. */
+const MOST = 1 / 3
 const STEEPNESS = 5
 const MOST_HALFWAY_SCALE = 0.5
 
 function sharesOfTwo(errorRate: number): Shares {
-  const doubt = Math.min(MOST_OF_TWO, (STEEPNESS * errorRate) ** 2)
+  const doubt = Math.min(MOST, (STEEPNESS * errorRate) ** 2)
   return { networkWeight: 1 - 2 * doubt, halfwayWeight: doubt, linearWeight: doubt,
     halfwayScale: Math.min(MOST_HALFWAY_SCALE, 4 * doubt) }
 }
@@ -108,54 +122,57 @@ function sharesOfMore(ratio: number, errorRate: number): Shares {
 }
 
 /**
- * Beyond this ratio the linear model answers alone, where the network's own NLL is more than this share of that of
- * knowing nothing: one that is sure of its training rows does not underfit, whatever features that have seen them say.
+ * Beyond this ratio a last layer's linear model answers alone, where the network's own NLL is more than this share of
+ * that of knowing nothing: one that is sure of its training rows does not underfit, whatever features that have seen
+ * them say.
  */
 const UNDERFITTED = 1.5
 const UNSURE = 0.3
 /**
- * s with two classes, and with more; the share of 1 - r that the linear model gets where e is not known; and the factor
- * of e where it is. Measured, not derived: features that have seen the rows make the leave-one-out NLL of a last layer
- * too small, and r with it too large.
+ * s of a last layer whose features have learnt the rows: its variance is that of its own weights, and says nothing of
+ * those before it. Measured, not derived.
  */
-const TWO_CLASSES = { varianceScale: 1, share: 1, steepness: STEEPNESS }
-const MORE_CLASSES = { varianceScale: 0.25, share: 0.25, steepness: 1 }
-
-/** s and the share of a last layer's linear model. */
-export function lastLayerRule(likelihood: LikelihoodModel, outputs: number): typeof TWO_CLASSES {
-  return hasMoreClasses(likelihood, outputs) ? MORE_CLASSES : TWO_CLASSES
-}
-
-/** r; where every row is predicted for sure a score of 0 counts as the least that can be told from it. */
-function ratioOf(networkNll: number, leftOutNll: number): number {
-  return networkNll / Math.max(SMALLEST_PROBABILITY, leftOutNll)
-}
-
-function hasMoreClasses(likelihood: LikelihoodModel, outputs: number): boolean {
-  return likelihood.name === 'classification' && outputs > 2
-}
+const LEARNT_FEATURES = 3
+/** How many times e is squared with more than two classes. */
+const STEEPNESS_OF_MORE = 1.2
 
 /**
  * The gate of a last layer's linear model, whose leave-one-out score is too good because its features have seen the
- * rows: p = (1 - w) p_network + w link(f_lin, s S), w = min(1 - r, (5 e)^2) with two classes and min(1 - r, e^2) with
- * more; where e is not known 1 - r and (1 - r)/4; the linear model alone where r is far above 1 and the network unsure,
- * 0 where r is only above 1.
+ * rows. Halfway and linear model get q = min(1/3, (5 e)^2) each with two classes, min(1/3, (1.2 e)^2) with more,
+ * with the variance times three. Where the network underfits the linear model answers alone, with s by its scores.
  * @param f the network's outputs on the same rows, N x C
- * @param p the linear model's probabilities of every row from all the others, with the variance times s
+ * @param probabilities of the linear model for every row from all the others, with the variance times a scale
  * @param errorRate e of features that have not seen the rows
  */
-export function lastLayerGate(rows: LabelledRows, f: Float64Array, p: Float64Array, errorRate?: number): Gate {
-  const { likelihood, labels, examples, outputs } = rows
-  const { varianceScale, share, steepness } = lastLayerRule(likelihood, outputs)
-  const nll = meanNll(likelihood, p, labels, outputs)
-  const networkNll = meanNll(likelihood, likelihood.inverseLink(f, examples, outputs), labels, outputs)
-  const ratio = ratioOf(networkNll, nll)
+export function lastLayerGate(rows: LabelledRows, f: Float64Array, probabilities: (scale: number) => Float64Array,
+  errorRate?: number): Gate {
+  const { likelihood, outputs } = rows
+  const scores = scoresOf(rows, f, probabilities)
+  const { ratio, networkNll } = scores
   const choices = likelihood.name === 'classification' ? outputs : 2
   const underfitted = ratio > UNDERFITTED && networkNll > UNSURE * Math.log(choices)
-  const surer = Math.max(0, 1 - ratio)
-  const open = errorRate === undefined ? share * surer : Math.min(surer, (steepness * errorRate) ** 2)
-  const linearWeight = underfitted ? 1 : open
-  return { link: differenceLink(likelihood, outputs), varianceScale, leaveOneOutNll: [{ scale: varianceScale, nll }],
-    networkNll, ratio, networkWeight: 1 - linearWeight, linearWeight,
+  const shares = underfitted
+    ? LINEAR_ALONE
+    : errorRate === undefined
+    ? sharesWithoutErrorRate(rows, ratio)
+    : sharesOfLastLayer(rows, errorRate)
+  return { link: differenceLink(likelihood, outputs), ...scores, ...shares,
     ...(errorRate === undefined ? {} : { errorRate }) }
+}
+
+function sharesOfLastLayer(rows: LabelledRows, errorRate: number): Shares & Pick<Gate, 'varianceScale'> {
+  const doubt = Math.min(MOST, ((hasMoreClasses(rows) ? STEEPNESS_OF_MORE : STEEPNESS) * errorRate) ** 2)
+  return { networkWeight: 1 - 2 * doubt, halfwayWeight: doubt, linearWeight: doubt, halfwayScale: LEARNT_FEATURES,
+    varianceScale: LEARNT_FEATURES }
+}
+
+/** Of several positions, of rows that were not kept, and where no weight stands before the last layer. */
+function sharesWithoutErrorRate(rows: LabelledRows, ratio: number): Shares & Pick<Gate, 'varianceScale'> {
+  const most = hasMoreClasses(rows) ? 1 / 4 : 1
+  const linearWeight = most * Math.max(0, 1 - ratio)
+  return { networkWeight: 1 - linearWeight, linearWeight, varianceScale: most }
+}
+
+function hasMoreClasses({ likelihood, outputs }: LabelledRows): boolean {
+  return likelihood.name === 'classification' && outputs > 2
 }

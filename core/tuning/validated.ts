@@ -21,7 +21,7 @@ const TEMPERATURES: readonly number[] = Array.from({ length: 13 }, (_, i) => 2 *
 
 /**
  * Nats that a step of the prior precision costs, times k^2; that T costs, times (log T)^2; and that a change of s by 1
- * costs.
+ * costs, or by the whole of one that is larger.
  */
 const STEP_COST = 1
 const TEMPERATURE_COST = 1
@@ -140,7 +140,7 @@ export async function chooseValidated(rows: HeldOutOutputs, candidates: readonly
 
 function costOf({ step, varianceScale }: ValidatedCandidate, temperature: number, byTraining: Answer): number {
   return STEP_COST * step ** 2 + TEMPERATURE_COST * Math.log(temperature) ** 2
-    + SCALE_COST * Math.abs(varianceScale - byTraining.varianceScale)
+    + SCALE_COST * Math.abs(varianceScale - byTraining.varianceScale) / Math.max(1, byTraining.varianceScale)
 }
 
 /** The network's probabilities of the labels that came true, its logits divided by T. */
