@@ -23,7 +23,7 @@ import { rowReservoir } from './row-reservoir.js'
 /** Rows that the share comes from: its standard error is then 1.6 % at most. */
 const MOST_ROWS = 1000
 /** Features that are enough for it; a narrower layer gets them from several shuffles. */
-const ENOUGH_FEATURES = 200
+const ENOUGH_FEATURES = 400
 
 /** Asks the rows of a fit how often a network that has not seen them is wrong. */
 export interface UntrainedError {

@@ -27,7 +27,7 @@ t.test('where nothing says how often it errs the linear model gets 1 - r, with i
   t.equal(gate.varianceScale, 1)
 })
 
-t.test('with two classes halfway and linear model get (5 e)^2, a third at most, with three times the variance', async t => {
+t.test('with two classes halfway and linear model get (5 e)^2, at most a third, three times the variance', async t => {
   const gate = (errorRate: number): Gate =>
     lastLayerGate({ likelihood: binary, examples: 4, outputs: 1, labels }, Float64Array.of(9, -9, 9, -9), () =>
       probabilities([1, -1, 0.5, 1]), errorRate)
