@@ -23,6 +23,9 @@ import { type HeldOut, UNTRAINED, type WholeProblem } from './linearise.js'
 const HALVES: Answer = { link: 'map', varianceScale: 1, networkWeight: 0.5, linearWeight: 0.5 }
 const LINEAR_ALONE: Answer = { ...HALVES, networkWeight: 0, linearWeight: 1 }
 
+/** With fewer effective parameters than this the linear model of an output is its prior. */
+const LEAST_PARAMETERS = 0.1
+
 /** The percentage of a fit that is done when all outputs are decomposed; the rest are posteriors in weight space. */
 const DECOMPOSED = 60
 
@@ -81,8 +84,18 @@ export function regressionFit({ problem, theta, deviation, prior, held }: WholeP
       const scores = leftOutScores(problem, model, c)
       return untrained === undefined || chosen !== undefined ? scores : inUnitsOfExcess(scores)
     }) },
-    notes: families.flatMap(({ tuned: { floored } }, c) => (floored ? [floorNote(outputs, c)] : [])),
+    notes: models.flatMap(({ effectiveParameters }, c) => [
+      ...(families[c].tuned.floored ? [floorNote(outputs, c)] : []),
+      ...(effectiveParameters < LEAST_PARAMETERS ? [noiseNote(outputs, c)] : []),
+    ]),
   }
+}
+
+function noiseNote(outputs: number, c: number): string {
+  return `The evidence takes all of ${outputs === 1 ? 'the targets' : `output ${c}`} for noise: no change of the ` +
+    'weights explains more of these rows than chance would. So it is with a network whose outputs hardly depend on ' +
+    'its inputs, with targets of other rows, and with few rows whose inputs have very different scales: standardise ' +
+    'them before the training, or give held-out rows, which settle how much the network is worth.'
 }
 
 function floorNote(outputs: number, c: number): string {

@@ -126,3 +126,17 @@ t.test('the noise does not collapse where there are more weights than rows, and 
   t.ok(notes.some(note => note.includes('do not tell noise from weights')))
   t.ok(sigma > 0.01 && Number.isFinite(leaveOneOutNll), `sigma ${sigma}`)
 })
+
+t.test('targets that no weight explains are said to be noise, as far as the evidence can tell', async t => {
+  const draw = drawer(2)
+  const none = laplace(perceptron(draw, 8, 5, 1, 'Tanh'), { likelihood: 'regression' })
+  const x = draw(60, 8)
+  // Hidden units of signs alone, and targets that have nothing to do with them.
+  const signs = float64([60, 8], Float64Array.from(x.data, value => 1e6 * value))
+  const said = async (rows: typeof signs, targets: typeof signs): Promise<boolean> =>
+    (await none.fit(rows, targets)).summary().notes.some(note => note.includes('takes all of the targets for noise'))
+  let times = 0
+  for (let i = 0; i < 10; i++) times += Number(await said(signs, draw(60, 1)))
+  t.ok(times >= 3, `${times} of 10 draws of noise`)
+  t.notOk(await said(x, await (await none.fit(x, draw(60, 1))).forward(x)), 'not where the network explains them')
+})
