@@ -114,6 +114,14 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], np.ndarray]] = {
         TOKENS,
     ),
     "spectrum of tied layers": (tied_spectrum, SIGNALS),
+    "windows of an axis from behind": (
+        lambda: Of(
+            lambda own, x: own.head((own.gain * x).transpose(1, 2).unfold(-2, 3, 1).flatten(1)),
+            gain=nn.Parameter(torch.ones(4)),
+            head=nn.Linear(30, 3),
+        ),
+        TIMES,
+    ),
     "weights read as data": (
         lambda: Of(
             lambda own, x: nn.functional.linear(own.a(x).tanh() @ own.turn, own.kept.weight.data),

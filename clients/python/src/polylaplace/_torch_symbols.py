@@ -9,6 +9,9 @@ from typing import Any
 
 from ._torch_matrices import MATRIX_SYMBOLS
 
+#: The operator set from which on the operators below are written so: one in which torch writes none of them anew.
+_SINCE = 12
+
 
 @contextmanager
 def more_symbols(torch: Any) -> Iterator[None]:
@@ -17,12 +20,12 @@ def more_symbols(torch: Any) -> Iterator[None]:
     try:
         for name, symbolic in _SYMBOLS.items():
             with suppress(Exception):
-                torch.onnx.register_custom_op_symbolic(name, symbolic, 9)
+                torch.onnx.register_custom_op_symbolic(name, symbolic, _SINCE)
                 added.append(name)
         yield
     finally:
         for name in added:
-            torch.onnx.unregister_custom_op_symbolic(name, 9)
+            torch.onnx.unregister_custom_op_symbolic(name, _SINCE)
 
 
 @contextmanager
@@ -261,6 +264,20 @@ def _rms_norm(graph: Any, x: Any, shape: Any, weight: Any, eps: Any) -> Any:
     return normed if weight.node().mustBeNone() else graph.op("Mul", normed, weight)
 
 
+def _unfold(graph: Any, x: Any, dim: Any, size: Any, step: Any) -> Any:
+    """Windows of an axis, N x ... x count x ... x size. The exporter's own takes a negative axis for another one."""
+    torch = sys.modules["torch"]
+    rank = x.type().dim()
+    axis, length, by = _known(dim, "i") % rank, _known(size, "i"), _known(step, "i")
+    extent = x.type().sizes()[axis]
+    if extent is None:
+        raise ValueError("unfold of an axis whose length is not known")
+    starts = torch.arange(0, extent - length + 1, by)
+    windows = graph.op("Gather", x, _constant(graph, starts.unsqueeze(1) + torch.arange(length)), axis_i=axis)
+    others = [k for k in range(rank + 1) if k != axis + 1]
+    return graph.op("Transpose", windows, perm_i=[*others, axis + 1])
+
+
 _SYMBOLS: Mapping[str, Callable[..., Any]] = {
     "aten::vdot": _vdot,
     "aten::bilinear": _bilinear,
@@ -268,5 +285,6 @@ _SYMBOLS: Mapping[str, Callable[..., Any]] = {
     "aten::detach": _stopped,
     "aten::rms_norm": _rms_norm,
     "aten::embedding": _embedding,
+    "aten::unfold": _unfold,
     **MATRIX_SYMBOLS,
 }
