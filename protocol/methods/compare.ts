@@ -3,12 +3,13 @@ import type { CalibrationReport } from '../../core/metrics/calibration-report.js
 import type { WireMap } from '../frames/encode.js'
 import { batchOf, optionalExamples } from './arguments.js'
 import { type Method, workOf } from './method.js'
+import { predictorOf } from './mixtures.js'
 import { plain } from './plain-values.js'
 
 /** The reports of the three on the same rows. */
 export const compare: Method = async (params, context, state) => {
   const { x, y } = batchOf(params, state)
-  const compared = await state.objects.get('posterior', params).compare(x, y, {
+  const compared = await predictorOf(params, state).compare(x, y, {
     outliers: optionalExamples(params, 'outliers', state),
   }, workOf(context))
   const { network, temperature, posterior, temperatureFrom, temperatureValue, temperatureNote, rows, outliers } =

@@ -13,6 +13,7 @@ import type { MethodSet } from './method-set.js'
 import { type MethodName, METHODS as ENTRIES } from './method-table.js'
 import type { Method, ThreadState } from './method.js'
 import { metrics } from './metrics.js'
+import { conformalizeMixture, mix } from './mixtures.js'
 import { filesBeside, forward, inspect, readNetwork } from './networks.js'
 import { createObjectStore } from './object-store.js'
 import { get } from './posterior-values.js'
@@ -43,6 +44,8 @@ const METHODS: Readonly<Record<MethodName, Method>> = {
   tune,
   withPrior,
   conformalize,
+  mix,
+  conformalizeMixture,
   predict,
   functionalVariance,
   influence,

@@ -18,6 +18,8 @@ export const NETWORK_PARAMETERS = ['bytes', 'path', 'module', 'layers', 'tensors
 
 const APPROXIMATION = ['model', 'network', 'options'] as const
 const DATA = ['x', 'y'] as const
+/** One of the two. */
+const PREDICTOR = ['posterior', 'mixture'] as const
 
 const TABLE = {
   readNetwork: { takes: NETWORK_PARAMETERS, creates: 'model' },
@@ -40,20 +42,22 @@ const TABLE = {
   withPrior: { takes: ['posterior', 'priorPrecision', 'priorMean', 'sigmaNoise', 'temperature', 'brief'],
     creates: 'posterior' },
   conformalize: { takes: ['posterior', ...DATA, 'score', 'randomised', 'seed', 'brief'], creates: 'posterior' },
-  predict: { takes: ['posterior', 'x', 'options', 'parts'] },
-  functionalVariance: { takes: ['posterior', 'x', 'joint'] },
+  mix: { takes: ['members', 'weights'], creates: 'mixture' },
+  conformalizeMixture: { takes: ['mixture', ...DATA, 'score', 'randomised', 'seed'], creates: 'mixture' },
+  predict: { takes: [...PREDICTOR, 'x', 'options', 'parts'] },
+  functionalVariance: { takes: [...PREDICTOR, 'x', 'joint'] },
   influence: { takes: ['posterior', ...DATA, 'sampleWeight', 'at'] },
-  inputGradients: { takes: ['posterior', 'x'] },
+  inputGradients: { takes: [...PREDICTOR, 'x'] },
   sample: { takes: ['posterior', 'samples', 'seed'] },
-  predictiveSamples: { takes: ['posterior', 'x', 'samples', 'seed', 'predictive'] },
-  functionalSamples: { takes: ['posterior', 'x', 'samples', 'seed', 'predictive'] },
+  predictiveSamples: { takes: [...PREDICTOR, 'x', 'samples', 'seed', 'predictive'] },
+  functionalSamples: { takes: [...PREDICTOR, 'x', 'samples', 'seed', 'predictive'] },
   logProb: { takes: ['posterior', 'theta'] },
   logMarginalLikelihood: { takes: ['posterior', 'priorPrecision', 'sigmaNoise'] },
   get: { takes: ['posterior', 'names'] },
   save: { takes: ['posterior', 'network', 'labels'] },
   toOnnx: { takes: ['posterior', 'options', 'stem', 'card', 'mlflow', ...DATA] },
   load: { takes: ['data', 'model', 'brief'], creates: 'posterior' },
-  compare: { takes: ['posterior', ...DATA, 'outliers'] },
+  compare: { takes: [...PREDICTOR, ...DATA, 'outliers'] },
   figures: { takes: ['posterior', ...DATA, 'outliers'] },
   report: { takes: ['posterior', ...DATA, 'outliers', 'classes', 'title'] },
   metrics: { takes: ['likelihood', 'y', 'mean', 'variance', 'probabilities', 'covariance', 'sigmaNoise'] },

@@ -3,6 +3,7 @@ import { ProtocolError } from '../../core/errors/errors.js'
 import type { Graph } from '../../core/graph/graph.js'
 import type { FitStream } from '../../core/laplace/fit-stream.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
+import type { Mixture } from '../../core/laplace/posterior-mixture.js'
 import type { DecodedMap } from '../frames/decoded-map.js'
 import type { HandleKind } from '../messages/handle-kind.js'
 import { textParameter } from '../messages/parameters.js'
@@ -17,6 +18,7 @@ interface ObjectOf {
   readonly model: Model
   readonly fit: FitStream
   readonly posterior: LaplacePosterior
+  readonly mixture: Mixture
 }
 
 /**
@@ -33,7 +35,7 @@ export interface ObjectStore {
 /** An empty store. */
 export function createObjectStore(): ObjectStore {
   const byKind: { readonly [K in HandleKind]: Map<string, ObjectOf[K]> } = { model: new Map(), fit: new Map(),
-    posterior: new Map() }
+    posterior: new Map(), mixture: new Map() }
   return {
     add(kind, name, value) {
       byKind[kind].set(name, value)

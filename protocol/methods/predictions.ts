@@ -11,6 +11,7 @@ import { countParameter, flagParameter, optional, seedParameter, textsParameter 
 import { arrayParameter, examplesParameter, optionalArray, optionalExamples, optionsOf,
   plainValues } from './arguments.js'
 import { type Method, workOf } from './method.js'
+import { predictorOf } from './mixtures.js'
 
 const PREDICT_OPTIONS = ['link', 'predictive', 'samples', 'seed', 'joint', 'covariance', 'uncertainty', 'level',
   'quantiles', 'noise'] as const
@@ -27,7 +28,7 @@ export const predict: Method = async (params, context, state) => {
     ? PREDICTION_PARTS
     : textsParameter(params, 'parts').map(part => oneOf('parts', part, PREDICTION_PARTS))
   return predictionToWire(
-    await state.objects.get('posterior', params).predict(examplesParameter(params, state), options, workOf(context)),
+    await predictorOf(params, state).predict(examplesParameter(params, state), options, workOf(context)),
     parts,
   )
 }
@@ -55,7 +56,7 @@ export const influence: Method = async (params, context, state) => {
 
 /** Gradients with respect to the input. */
 export const inputGradients: Method = async (params, context, state) => {
-  const { mean, variance, probabilities } = await state.objects.get('posterior', params).inputGradients(
+  const { mean, variance, probabilities } = await predictorOf(params, state).inputGradients(
     examplesParameter(params, state),
     workOf(context),
   )
@@ -66,7 +67,7 @@ export const inputGradients: Method = async (params, context, state) => {
 /** The outputs and their covariances: N x C x C, or (N C) x (N C) with `joint`. */
 export const functionalVariance: Method = async (params, context, state) => {
   const options = { joint: flagParameter(params, 'joint', false) }
-  const { mean, covariance } = await state.objects.get('posterior', params).functionalVariance(
+  const { mean, covariance } = await predictorOf(params, state).functionalVariance(
     examplesParameter(params, state),
     options,
     workOf(context),
@@ -84,7 +85,7 @@ export const sample: Method = (params, _context, state) => {
 
 /** Draws of the outputs: samples x N x C. */
 export const functionalSamples: Method = async (params, context, state) => {
-  const posterior = state.objects.get('posterior', params)
+  const posterior = predictorOf(params, state)
   const samples = await posterior.functionalSamples(examplesParameter(params, state),
     countParameter(params, 'samples', 1), drawOptions(params), workOf(context))
   return { samples: tensorToWire(samples) }
@@ -92,7 +93,7 @@ export const functionalSamples: Method = async (params, context, state) => {
 
 /** Draws of predictions, probabilities or means: samples x N x C. */
 export const predictiveSamples: Method = async (params, context, state) => {
-  const posterior = state.objects.get('posterior', params)
+  const posterior = predictorOf(params, state)
   const samples = await posterior.predictiveSamples(examplesParameter(params, state),
     countParameter(params, 'samples', 1), drawOptions(params), workOf(context))
   return { samples: tensorToWire(samples) }

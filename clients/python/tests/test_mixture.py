@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -79,5 +81,55 @@ def test_intervals_quantiles_and_draws_of_numbers() -> None:
     assert (np.diff(quantiles, axis=1) > 0).all()
     classes = Mixture([posterior("classification", 1, (X[:, 0] > 0).astype(int), 2)])
     np.testing.assert_allclose(classes.predictive_samples(X[:5], 7, seed=1).sum(-1), 1)
-    with pytest.raises(OptionError, match="regressions"):
+    with pytest.raises(OptionError, match="predict_sets"):
         classes.predict_interval(X)
+
+
+def test_counts_have_quantiles_of_the_mixed_distribution() -> None:
+    y = np.abs(np.round(3 * X[:, :1]))
+    mixture = Mixture([posterior("poisson", seed, y) for seed in (1, 2)], [3, 1])
+    low, middle, high = mixture.predict_quantiles(X[:5], [0.05, 0.5, 0.95]).T
+    rates = mixture.predictive_samples(X[:5], 20_000, seed=1)[:, :, 0]
+    counts = np.random.default_rng(2).poisson(np.minimum(rates, 1e6))
+    assert ((counts <= low).mean(0) > 0.04).all()
+    assert ((counts < high).mean(0) < 0.96).all()
+    assert (abs((counts <= middle).mean(0) - 0.5) < 0.02 + (counts == middle).mean(0)).all()
+    rate = mixture.predict_interval(X[:5], 0.2, noise=False)
+    np.testing.assert_allclose(((rates > rate[:, 0]) & (rates < rate[:, 1])).mean(0), 0.8, atol=0.02)
+
+
+def test_calibrated_sets_hold_the_classes_and_come_back_on_another_server() -> None:
+    y = (X[:, 0] > 0).astype(int)
+    mixture = Mixture([posterior("classification", seed, y, 2) for seed in (1, 2)])
+    with pytest.raises(OptionError, match="conformalize"):
+        mixture.predict_sets(X)
+    with pytest.raises(OptionError, match="have not seen"):
+        mixture.conformalize()
+    held = np.random.default_rng(3).normal(size=(60, 2))
+    mixture.conformalize(held, (held[:, 0] > 0).astype(int), score="lac")
+    sets = mixture.predict_sets(held, 0.2)
+    assert sets[np.arange(60), (held[:, 0] > 0).astype(int)].mean() >= 0.8
+    again = pickle.loads(pickle.dumps(mixture))
+    np.testing.assert_array_equal(again.predict_sets(X, 0.2), mixture.predict_sets(X, 0.2))
+
+
+def test_gradients_covariances_and_scores() -> None:
+    members = [posterior("regression", seed, X[:, :1]) for seed in (1, 2)]
+    mixture = Mixture(members)
+    slope = mixture.input_gradients(X[:3])["variance"]
+    moved = [mixture.predict(X[:3] + step * np.array([0, 1e-5])).variance for step in (1, -1)]
+    np.testing.assert_allclose(slope[:, 0, 1], (moved[0] - moved[1])[:, 0] / 2e-5, rtol=1e-5, atol=1e-8)
+    joint = mixture.functional_variance(X[:3], joint=True)
+    np.testing.assert_allclose(np.diag(joint), mixture.predict(X[:3]).variance[:, 0])
+    np.testing.assert_allclose(mixture.predict(X[:3], joint=True).covariance, joint)
+    compared = mixture.compare(X, X[:, :1])
+    own = [member.predict(X) for member in members]
+    density = [
+        np.exp(-((X[:, :1] - p.mean) ** 2) / 2 / p.predictive_variance) / p.predictive_variance**0.5 for p in own
+    ]
+    nll = -np.log((density[0] + density[1]) / 2 / np.sqrt(2 * np.pi)).mean()
+    np.testing.assert_allclose(compared.posterior["nll"], nll)
+    # The mixture is that of its members as they are.
+    before = mixture.predict(X[:3]).variance
+    members[0].prior_precision = 50.0
+    assert (mixture.predict(X[:3]).variance < before).all()

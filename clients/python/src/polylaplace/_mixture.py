@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from statistics import NormalDist
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 
-from ._arguments import CheckedArguments
-from ._data import Array, fresh_seed, to_array
+from ._client import Client
+from ._data import Array, to_array
 from ._exceptions import OptionError
+from ._handles import Handle
+from ._intervals import Intervals
 from ._laplace import Laplace
 from ._likelihoods import has_numbers
-from ._options import as_share
-from ._prediction import Prediction
+from ._remote import Remote
 
 
-class Mixture(CheckedArguments):
+class Mixture(Intervals):
     """Posteriors of several networks, or of snapshots of one, that predict as one (Eschenhagen et al. 2021).
 
     The predictive distribution is sum_k w_k p_k. Of classes and labels its probabilities are the weighted means; its
     aleatoric part is the mean of the members', and the epistemic part what the entropy of the mixture has beyond that.
-    Of numbers mean and variance are those of the mixture: the members' disagreement is part of the epistemic variance.
+    Of numbers mean and variance are those of the mixture: the members' disagreement is part of the epistemic variance;
+    intervals and quantiles are those of the mixed distribution. `conformalize` calibrates the mixture itself, by rows
+    that no member has seen; `compare` scores it beside the networks together. The server holds copies of the members.
 
     Args:
         members: fitted posteriors of one likelihood and as many outputs.
@@ -52,124 +53,78 @@ class Mixture(CheckedArguments):
             )
         self.likelihood = self.members[0].likelihood
         self.weights = _shares(weights, len(self.members))
+        self._calibration: dict[str, Any] | None = None
+        self._take_members()
 
-    def __call__(self, X: Any) -> Any:
+    def __call__(self, X: Any) -> Any:  # type: ignore[override]
         """Probabilities (n, C); of numbers mean and variance of new observations, (n, K) each."""
         answer = self.predict(X, uncertainty=False)
         if not has_numbers(self.likelihood):
             return answer.probabilities
         return answer.mean if answer.predictive_mean is None else answer.predictive_mean, answer.predictive_variance
 
-    def predict(self, X: Any, *, uncertainty: bool = True, seed: Any = None) -> Prediction:
-        """Everything that is known for rows X (n, ...); `mean` and `variance` are moments of the mixed outputs."""
-        own = [member.predict(X, uncertainty=uncertainty, seed=seed) for member in self.members]
-        mean, variance = self._moments([each.mean for each in own], [each.variance for each in own])
-        notes = tuple(dict.fromkeys(note for each in own for note in each.notes))
-        if not has_numbers(self.likelihood):
-            return self._of_classes(own, mean, variance, notes)
-        centres = [each.mean if each.predictive_mean is None else each.predictive_mean for each in own]
-        centre, total = self._moments(centres, [np.asarray(each.predictive_variance) for each in own])
-        parts: dict[str, Any] = {}
-        if uncertainty:
-            aleatoric = self._mean([np.asarray(each.aleatoric) for each in own])
-            parts = {"aleatoric": aleatoric, "epistemic": total - aleatoric}
-        given: dict[str, Any] = {} if own[0].predictive_mean is None else {"predictive_mean": centre}
-        return Prediction(mean=mean, variance=variance, predictive_variance=total, notes=notes, **parts, **given)
-
-    def predict_interval(self, X: Any, alpha: float = 0.1, *, noise: bool = True) -> Array:
-        """Central intervals of probability 1 - alpha of a regression's mixture, (n, 2), or (n, 2, C).
+    def conformalize(
+        self,
+        X: Any = None,
+        y: Any = None,
+        *,
+        score: str | None = None,
+        randomised: bool = False,
+        seed: int | None = None,
+        timeout: float | None = None,
+    ) -> Self:
+        """Makes intervals and sets of classes hold with their probability, by held-out rows, which are needed here.
 
         Args:
-            noise: False: of the function itself, without the noise of observations.
+            X, y: rows that neither the networks nor the posteriors have seen.
+            score, randomised, seed: as of a single posterior.
         """
-        share = as_share(alpha, "alpha")
-        ends = np.moveaxis(self._quantiles(X, [share / 2, 1 - share / 2], noise), -1, 1)
-        return ends[:, :, 0] if ends.shape[2] == 1 else ends
-
-    def predict_quantiles(self, X: Any, quantiles: float | Sequence[float] = (0.05, 0.5, 0.95)) -> Array:
-        """Quantiles of new observations of a regression, (n, Q), or (n, C, Q) with several outputs."""
-        wanted = [as_share(value, "quantiles") for value in np.atleast_1d(to_array(quantiles, "quantiles"))]
-        values = self._quantiles(X, wanted, True)
-        return values[:, 0] if values.shape[1] == 1 else values
-
-    def functional_samples(self, X: Any, n_samples: int = 100, *, pred_type: str = "glm", seed: Any = None) -> Array:
-        """Draws of network outputs, (n_samples, n, C), each of a member drawn by its weight."""
-        return self._drawn("functional_samples", X, n_samples, pred_type, seed)
-
-    def predictive_samples(self, X: Any, n_samples: int = 100, *, pred_type: str = "glm", seed: Any = None) -> Array:
-        """Draws of predictions (probabilities or means), (n_samples, n, C), each of a member drawn by its weight."""
-        return self._drawn("predictive_samples", X, n_samples, pred_type, seed)
-
-    def _drawn(self, method: str, X: Any, n_samples: int, pred_type: str, seed: Any) -> Array:
-        own = fresh_seed(seed)
-        chosen = np.random.default_rng(own).choice(len(self.members), size=int(n_samples), p=self.weights)
-        parts = {
-            k: getattr(self.members[k], method)(X, int((chosen == k).sum()), pred_type=pred_type, seed=own)
-            for k in np.unique(chosen)
-        }
-        draws: Array = np.empty((len(chosen), *next(iter(parts.values())).shape[1:]))
-        for k, part in parts.items():
-            draws[chosen == k] = part
-        return draws
-
-    def _quantiles(self, X: Any, probabilities: list[float], noise: bool) -> Array:
-        """The q with sum_k w_k Phi((q - m_k) / s_k) = p, between the members' own quantiles: (n, C, Q)."""
-        if self.likelihood != "regression":
+        if X is None or y is None:
             raise OptionError(
-                "Intervals and quantiles of a mixture are of regressions, whose members are Gaussian; take draws "
-                "(predictive_samples), or ask one of the members.",
-                "BAD_COMBINATION",
-                {"likelihood": self.likelihood},
+                "A mixture is calibrated by rows that its members have not seen: conformalize(X, y). Training rows "
+                "predicted without themselves are of one posterior.",
+                "BAD_OPTION",
+                {"option": "X" if X is None else "y"},
             )
-        own = [member.predict(X, uncertainty=False) for member in self.members]
-        means = np.stack([each.mean for each in own])[..., None]
-        variances = [each.predictive_variance if noise else each.variance for each in own]
-        deviations = np.sqrt(np.maximum(np.stack([np.asarray(v) for v in variances]), 1e-300))[..., None]
-        ends = means + deviations * np.array([NormalDist().inv_cdf(p) for p in probabilities])
-        low, high = ends.min(axis=0), ends.max(axis=0)
-        for _ in range(60):
-            middle = (low + high) / 2
-            below = np.tensordot(self.weights, _normal((middle - means) / deviations), axes=1) < probabilities
-            low, high = np.where(below, middle, low), np.where(below, high, middle)
-        result: Array = high
-        return result
+        given = {"score": score, "randomised": randomised or None, "seed": seed}
+        calibration = self._data(X, y) | {key: value for key, value in given.items() if value is not None}
+        params = {"mixture": self._handle(), **calibration}
+        answer = self._client.call("conformalizeMixture", params, owned=True, timeout=timeout)
+        self._calibration = calibration
+        self._posterior = Remote(self._client, answer["handle"], self._made_on)
+        return self
 
-    def _of_classes(self, own: list[Prediction], mean: Array, variance: Array, notes: tuple[str, ...]) -> Prediction:
-        probabilities = self._mean([np.asarray(each.probabilities) for each in own])
-        parts: dict[str, Any] = {}
-        if all(each.aleatoric is not None for each in own):
-            aleatoric = self._mean([np.asarray(each.aleatoric) for each in own])
-            total = (
-                _entropies(probabilities).sum(axis=-1)
-                if self.likelihood == "classification"
-                else _entropies(probabilities) + _entropies(1 - probabilities)
-            )
-            parts = {"aleatoric": aleatoric, "epistemic": np.maximum(0, total - aleatoric)}
-        return Prediction(mean=mean, variance=variance, probabilities=probabilities, notes=notes, **parts)
+    def _take_members(self) -> None:
+        """Starts from the members as they are now."""
+        first = self.members[0]
+        self._connect(first._client)
+        self._summary, self._label_key = first._summary, first._label_key
+        self._posterior = Remote(self._client, None, self._made_on)
+        self._present = tuple(member._posterior for member in self.members)
 
-    def _mean(self, values: list[Array]) -> Array:
-        mean: Array = np.tensordot(self.weights, np.stack(values), axes=1)
-        return mean
+    def _handle(self) -> str:
+        """The handle of the mixture of the members' present posteriors."""
+        if self._present != tuple(member._posterior for member in self.members):
+            self._take_members()
+        return super()._handle()
 
-    def _moments(self, means: list[Array], variances: list[Array]) -> tuple[Array, Array]:
-        """Mean and variance of a mixture: E[v] + Var[m]."""
-        mean = self._mean(means)
-        return mean, self._mean([v + (m - mean) ** 2 for m, v in zip(means, variances, strict=True)])
+    def _made_on(self, client: Client) -> Handle:
+        params = {"members": [member.to_bytes() for member in self.members], "weights": self.weights}
+        handle: Handle = client.call("mix", params, owned=True)["handle"]
+        if self._calibration is not None:
+            params = {"mixture": handle, **self._calibration}
+            handle = client.call("conformalizeMixture", params, owned=True)["handle"]
+        return handle
 
+    def _call(self, method: str, params: Mapping[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+        return self._client.call(method, {"mixture": self._handle(), **(params or {})}, **options)
 
-_erf = np.vectorize(math.erf, otypes=[np.float64])
+    def __getstate__(self) -> dict[str, Any]:
+        return {"members": self.members, "weights": self.weights, "calibration": self._calibration}
 
-
-def _normal(z: Array) -> Array:
-    """Phi(z)."""
-    values: Array = (1 + _erf(z / math.sqrt(2))) / 2
-    return values
-
-
-def _entropies(p: Array) -> Array:
-    """-p log p, 0 at 0."""
-    terms: Array = -p * np.log(np.where(p > 0, p, 1))
-    return terms
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Mixture.__init__(self, state["members"], state["weights"])
+        self._calibration = state["calibration"]
 
 
 def _shares(weights: Any, count: int) -> Array:

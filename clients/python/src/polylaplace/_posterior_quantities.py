@@ -9,7 +9,7 @@ import numpy as np
 
 from ._block_diagonal import BlockDiagonal
 from ._choice import Choice
-from ._data import Array
+from ._data import Array, fresh_seed, to_array
 from ._description import describe
 from ._kron import KronFactors
 from ._low_rank import LowRank
@@ -155,6 +155,41 @@ class PosteriorQuantities(PosteriorState):
         """Scores on the training rows of network and posterior, and the leave-one-out NLL; None where not known."""
         value = self.summary.get("training")
         return None if value is None else snake_cased(value)
+
+    def influence(self, X: Any, y: Any, at: Any = None, *, sample_weight: Any = None) -> dict[str, Array | None]:
+        """What single training rows do: the linearised network and its posterior without each.
+
+        In closed form for structures 'full', 'blockdiag' and 'functional' (of all rows); 'kron' and 'diag' forget each
+        row in turn. Not for posteriors that answer by a linear model ('auto', 'linearized').
+
+        Args:
+            X, y: rows of the fit (n, ...) and their labels, as for `fit`.
+            at: other rows (m, ...), whose outputs are looked at.
+            sample_weight: how often each row counted in the fit, (n,): all of it is left out. None: once.
+
+        Returns:
+            `mean` and `variance` (n, C): the outputs of each row by the posterior without it; `loss` (n,): its loss
+            there, the leave-one-out score; `change` (m, C, n): by how much the outputs at `at` would change without
+            each row, None without `at`.
+        """
+        params: dict[str, Any] = dict(self._data(X, y))
+        if at is not None:
+            params["at"] = self._examples(at, "at")
+        if sample_weight is not None:
+            params["sampleWeight"] = np.asarray(to_array(sample_weight, "sample_weight"), np.float64)
+        answer = self._call("influence", params, progress=self._progress)
+        return {part: answer.get(part) for part in ("mean", "variance", "loss", "change")}
+
+    def sample(self, n_samples: int = 100, *, seed: Any = None) -> Array:
+        """Draws of the parameters, (n_samples, n_params)."""
+        samples: Array = self._call("sample", {"samples": int(n_samples), "seed": fresh_seed(seed)})["samples"]
+        return samples
+
+    def log_prob(self, theta: Any) -> Any:
+        """Log density of parameters (n_params,), or of the rows of (S, n_params)."""
+        array = to_array(theta, "theta")
+        values = self._call("logProb", {"theta": array})["logProb"]
+        return float(values[0]) if array.ndim == 1 else values
 
 
 def _matrix(value: Any) -> Any:

@@ -1,17 +1,15 @@
-"""Draws from the posterior, of parameters, network outputs and predictions."""
+"""Draws of network outputs and predictions, with their covariances and slopes."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from ._data import Array, fresh_seed, to_array
+from ._data import Array, fresh_seed
 from ._posterior_state import PosteriorState
 
 
 class Sampling(PosteriorState):
-    """Draws, and the densities and covariances that belong to them."""
+    """Draws, and the covariances that belong to them."""
 
     def predictive_samples(self, X: Any, n_samples: int = 100, *, pred_type: str = "glm", seed: Any = None) -> Array:
         """Draws of predictions (probabilities or means), (n_samples, n, C)."""
@@ -39,38 +37,3 @@ class Sampling(PosteriorState):
         """
         answer = self._call("inputGradients", {"x": self._examples(X)}, progress=self._progress)
         return {part: answer.get(part) for part in ("mean", "variance", "probabilities")}
-
-    def influence(self, X: Any, y: Any, at: Any = None, *, sample_weight: Any = None) -> dict[str, Array | None]:
-        """What single training rows do: the linearised network and its posterior without each.
-
-        In closed form for structures 'full', 'blockdiag' and 'functional' (of all rows); 'kron' and 'diag' forget each
-        row in turn. Not for posteriors that answer by a linear model ('auto', 'linearized').
-
-        Args:
-            X, y: rows of the fit (n, ...) and their labels, as for `fit`.
-            at: other rows (m, ...), whose outputs are looked at.
-            sample_weight: how often each row counted in the fit, (n,): all of it is left out. None: once.
-
-        Returns:
-            `mean` and `variance` (n, C): the outputs of each row by the posterior without it; `loss` (n,): its loss
-            there, the leave-one-out score; `change` (m, C, n): by how much the outputs at `at` would change without
-            each row, None without `at`.
-        """
-        params: dict[str, Any] = dict(self._data(X, y))
-        if at is not None:
-            params["at"] = self._examples(at, "at")
-        if sample_weight is not None:
-            params["sampleWeight"] = np.asarray(to_array(sample_weight, "sample_weight"), np.float64)
-        answer = self._call("influence", params, progress=self._progress)
-        return {part: answer.get(part) for part in ("mean", "variance", "loss", "change")}
-
-    def sample(self, n_samples: int = 100, *, seed: Any = None) -> Array:
-        """Draws of the parameters, (n_samples, n_params)."""
-        samples: Array = self._call("sample", {"samples": int(n_samples), "seed": fresh_seed(seed)})["samples"]
-        return samples
-
-    def log_prob(self, theta: Any) -> Any:
-        """Log density of parameters (n_params,), or of the rows of (S, n_params)."""
-        array = to_array(theta, "theta")
-        values = self._call("logProb", {"theta": array})["logProb"]
-        return float(values[0]) if array.ndim == 1 else values
