@@ -5,7 +5,7 @@
 #' Scores of three predictions of the same rows, which neither the training of the network nor the fit has seen: of the
 #' network alone, of the network with one temperature (the usual way to repair its confidence), and of the posterior.
 #'
-#' @param object a fitted `laplace` object.
+#' @param object a fitted `laplace` object, or a [mixture()].
 #' @param x rows to predict: features as in [predict.laplace()]; for `print()` a comparison.
 #' @param y their true responses; taken from `x` for fits by formula.
 #' @param outliers rows that are no data, features as in `x`, without responses: how well are they told from `x`?

@@ -10,7 +10,7 @@
 #' Without `x` and `y` the training rows are used, each predicted without itself (the jackknife). That is approximate:
 #' the network itself has seen them. It needs a fit with `tune = "auto"`, the default.
 #'
-#' @param object a fitted `laplace` object.
+#' @param object a fitted `laplace` object, or a [mixture()].
 #' @param x held-out rows: features as in [predict.laplace()].
 #' @param y their responses; taken from `x` for fits by formula.
 #' @param score for classes: `"aps"` (adaptive sets, larger where rows are hard; the default) or `"lac"` (the smallest
@@ -38,14 +38,19 @@ conformalize <- function(object, ...) UseMethod("conformalize")
 #' @export
 conformalize.laplace <- function(object, x, y, score = NULL, randomised = FALSE, seed = NULL, ...) {
   check_no_more(...)
+  recalibrated(object, "conformalize", calibration_rows(object, x, y, score, randomised, seed))
+}
+
+#' Rows held out (none where they are left out) and how classes are scored, as the server takes them.
+#' @noRd
+calibration_rows <- function(object, x, y, score, randomised, seed) {
   if (missing(x) && !missing(y)) laplace_stop("Responses `y` need their rows `x`.", "BAD_OPTION")
   rows <- if (!missing(x)) labelled_rows(object, x, y, "conformalize(object, x, y)")
   params <- if (is.null(rows)) list() else list(x = as_wire_examples(rows$x), y = as_wire_array(rows$y))
   if (!is.null(score)) params$score <- one_of(score, SET_SCORES, "score")
   check_flag(randomised, "randomised")
   if (!is.null(seed)) fresh_seed(seed)
-  if (randomised) params <- c(params, list(randomised = TRUE, seed = fresh_seed(seed)))
-  recalibrated(object, "conformalize", params)
+  if (randomised) c(params, list(randomised = TRUE, seed = fresh_seed(seed))) else params
 }
 
 SET_SCORES <- c("aps", "lac")

@@ -10,9 +10,9 @@
 #' @param weights one for each, not negative; they are scaled to sum to 1. Equal ones by default.
 #' @param object a mixture.
 #' @param newdata as in [predict.laplace()]; a formula fit reads it by its own terms.
-#' @param type `"response"` (means in regression, probabilities otherwise), `"prob"` or `"class"`; of regressions
-#'   `"conf_int"`, `"pred_int"` and `"quantile"`, those of the mixture's distribution; `"samples"`, each of a member
-#'   drawn by its weight.
+#' @param type `"response"` (means in regression, probabilities otherwise), `"prob"` or `"class"`; `"conf_int"`,
+#'   `"pred_int"` and `"quantile"`, those of the mixture's distribution; `"set"`, after [conformalize()]; `"samples"`,
+#'   each of a member drawn by its weight.
 #' @param level of intervals.
 #' @param quantiles their probabilities.
 #' @param n_samples number of draws.
@@ -23,6 +23,10 @@
 #'   [predict.laplace()] of one member.
 #' @references Eschenhagen, Daxberger, Hennig and Kristiadi (2021) Mixtures of Laplace Approximations for Improved
 #'   Post-Hoc Uncertainty in Deep Learning. arXiv:2111.03577.
+#' @details
+#' [conformalize()] and [compare()] take a mixture too: it is calibrated itself, by rows that no member has seen, and
+#' scored beside the networks together. These, sets and intervals need members that read the rows alike; where they
+#' centre them by rows of their own, prepare the features first.
 #' @export
 #' @examplesIf laplace_available() && requireNamespace("nnet", quietly = TRUE)
 #' set.seed(1)
@@ -48,8 +52,65 @@ mixture <- function(..., weights = NULL) {
       "BAD_COMBINATION", list(option = "members")
     )
   }
-  structure(list(members = unname(members), weights = mixture_weights(weights, length(members))),
-    class = "laplace_mixture")
+  if (length(unique(lapply(members, function(one) one$levels))) > 1) {
+    laplace_stop("The posteriors of a mixture have the same classes in the same order.", "BAD_COMBINATION",
+      list(option = "members"))
+  }
+  common <- c("likelihood", "outputs", "levels", "labels", "terms", "xlevels", "contrasts", "na.action", "features",
+    "choice", "x")
+  # The environment holds the mixture's handle, once the server has it.
+  structure(
+    c(list(members = unname(members), weights = mixture_weights(weights, length(members))),
+      members[[1]][intersect(common, names(members[[1]]))], list(remote = new.env(parent = emptyenv()))),
+    class = "laplace_mixture"
+  )
+}
+
+#' The handle of a mixture on a server, which is sent the members, and the rows of the calibration.
+#' @noRd
+mixed_on <- function(server, object) {
+  blobs <- lapply(object$members, function(one) one$blob)
+  handle <- request(server, "mix", list(members = blobs, weights = as_wire_array(object$weights)))$handle
+  if (is.null(object$calibration)) return(handle)
+  plain <- new_remote(server, handle)
+  request(server, "conformalizeMixture", c(list(mixture = plain$handle), object$calibration))$handle
+}
+
+#' Refuses rows that the members read differently: on the server there is one array for all of them.
+#' @noRd
+check_read_alike <- function(object, newdata) {
+  read <- lapply(object$members, function(one) unname(new_features(one, newdata, stats::na.pass)$x))
+  if (length(unique(read)) == 1) return(invisible())
+  laplace_stop(
+    paste("The members read these rows differently, by formulas or by centres of their own: prepare the features",
+      "first, and fit all members to the same columns."), "BAD_COMBINATION", list(option = "newdata")
+  )
+}
+
+#' @rdname conformalize
+#' @export
+conformalize.laplace_mixture <- function(object, x, y, score = NULL, randomised = FALSE, seed = NULL, ...) {
+  check_no_more(...)
+  if (missing(x)) {
+    laplace_stop(
+      paste("A mixture is calibrated by rows that its members have not seen: conformalize(object, x, y). Training rows",
+        "predicted without themselves are of one posterior."), "BAD_OPTION", list(option = "x")
+    )
+  }
+  check_read_alike(object, x)
+  object$calibration <- calibration_rows(object, x, y, score, randomised, seed)
+  server <- laplace_server()
+  answer <- make_remote(server, "conformalizeMixture", c(list(mixture = handle_of(object, server)), object$calibration))
+  object$remote <- answer$remote
+  object$conformal <- snake_names(answer$conformal)
+  object
+}
+
+#' @rdname compare
+#' @export
+compare.laplace_mixture <- function(object, x, y, outliers = NULL, ...) {
+  if (!missing(x)) check_read_alike(object, x)
+  compare.laplace(object, x, y, outliers, ...)
 }
 
 mixture_weights <- function(weights, count) {
@@ -69,16 +130,18 @@ mixture_weights <- function(weights, count) {
 #' @rdname mixture
 #' @export
 predict.laplace_mixture <- function(object, newdata, type = c(
-                                      "response", "prob", "class", "conf_int", "pred_int", "quantile", "samples"
+                                      "response", "prob", "class", "conf_int", "pred_int", "quantile", "samples",
+                                      "set"
                                     ), se.fit = FALSE, level = 0.95, quantiles = c(0.025, 0.25, 0.5, 0.75, 0.975),
                                     n_samples = 100, seed = NULL, ...) {
-  types <- c("response", "prob", "class", "conf_int", "pred_int", "quantile", "samples")
+  types <- c("response", "prob", "class", "conf_int", "pred_int", "quantile", "samples", "set")
   type <- if (missing(type)) "response" else one_of(type, types, "type")
   rows <- if (missing(newdata)) list() else list(newdata)
   if (type == "samples") return(mixture_samples(object, rows, n_samples, seed, ...))
-  if (type %in% c("conf_int", "pred_int", "quantile")) {
-    p <- if (type == "quantile") quantiles else c((1 - level) / 2, (1 + level) / 2)
-    return(mixture_quantiles(object, rows, p, noise = type != "conf_int", ends = type != "quantile", ...))
+  if (type %in% c("conf_int", "pred_int", "quantile", "set")) {
+    if (!missing(newdata)) check_read_alike(object, newdata)
+    return(predict.laplace(object, newdata, type, level = level, quantiles = quantiles, n_samples = NULL, seed = seed,
+      ...))
   }
   ask_each <- function(type, se.fit) {
     lapply(object$members, function(one) do.call(predict, c(list(one), rows, list(type = type, se.fit = se.fit, ...))))
@@ -104,46 +167,6 @@ predict.laplace_mixture <- function(object, newdata, type = c(
     result$residual.scale <- sqrt(mean_of(lapply(answers, function(one) one$residual.scale^2)))
   }
   result
-}
-
-#' The q with sum_k w_k Phi((q - m_k) / s_k) = p, which lies between the members' own quantiles: n x p of one output,
-#' n x C x p of several.
-#' @noRd
-mixture_quantiles <- function(object, rows, p, noise, ends, ...) {
-  if (object$members[[1]]$likelihood != "regression") {
-    laplace_stop(
-      paste("Intervals and quantiles of a mixture are of regressions, whose members are Gaussian; take draws",
-        "(type = \"samples\"), or ask one of the members."), "BAD_COMBINATION", list(option = "type")
-    )
-  }
-  if (!is.numeric(p) || length(p) == 0 || anyNA(p) || any(p <= 0 | p >= 1)) {
-    laplace_stop("Levels and quantiles of a mixture lie between 0 and 1.", "BAD_OPTION", list(option = "quantiles"))
-  }
-  answers <- lapply(object$members, function(one) do.call(predict, c(list(one), rows, list(se.fit = TRUE, ...))))
-  means <- lapply(answers, function(one) as.matrix(one$fit))
-  spread <- function(one) {
-    se <- as.matrix(one$se.fit)
-    sqrt(se^2 + if (noise) rep(one$residual.scale^2, each = nrow(se), length.out = length(se)) else 0)
-  }
-  deviations <- lapply(answers, spread)
-  shape <- dim(means[[1]])
-  of_probability <- function(share) {
-    own <- Map(function(mean, sd) mean + stats::qnorm(share) * sd, means, deviations)
-    low <- do.call(pmin, own)
-    high <- do.call(pmax, own)
-    for (step in 1:60) {
-      middle <- (low + high) / 2
-      below <- Reduce(`+`, Map(function(mean, sd, w) w * stats::pnorm(middle, mean, sd), means, deviations,
-        object$weights)) < share
-      low[below] <- middle[below]
-      high[!below] <- middle[!below]
-    }
-    high
-  }
-  values <- array(vapply(p, of_probability, array(0, shape)), c(shape, length(p)))
-  names <- if (ends) c("lower", "upper") else paste0(format(100 * p, trim = TRUE), "%")
-  dimnames(values) <- list(NULL, colnames(means[[1]]), names)
-  without_single_output(values)
 }
 
 #' Draws of predictions, each of a member drawn by its weight, in the last axis.

@@ -11,7 +11,9 @@ predicted_interval <- function(object, x, how, noise) {
 
 #' Whether the server gives limits and quantiles; of a regression with drawn weights they come from the draws.
 #' @noRd
-by_server <- function(object, how) has_observation(object) || has_numbers(object) && is_linearised(how)
+by_server <- function(object, how) {
+  has_observation(object) || has_numbers(object) && (is_linearised(how) || is_mixture(object))
+}
 
 is_linearised <- function(how) is.null(how$predictive) || identical(how$predictive, "glm")
 
@@ -70,7 +72,8 @@ output_columns <- function(object, matrices) {
 #' @noRd
 output_quantiles <- function(object, x, how, quantiles, noise) {
   # With a choice the posterior is about the linear model's outputs, which the answer's mean alone does not give.
-  by_draws <- object$likelihood %in% c("classification", "regression") || !is_linearised(how) || !is.null(object$choice)
+  by_draws <- object$likelihood %in% c("classification", "regression") || !is_linearised(how) ||
+    !is.null(object$choice) || is_mixture(object)
   if (by_draws) {
     draws <- drawn(object, x, how)
     if (noise) {

@@ -32,14 +32,23 @@ handle_of <- function(object, server = laplace_server()) {
   connect_server(server)
   remote <- object$remote
   if (!identical(remote$generation, server$generation) || exists(remote$handle, server$lost, inherits = FALSE)) {
-    suspendInterrupts(hold(remote, server, request(server, "load", list(data = object$blob))$handle))
+    suspendInterrupts(hold(remote, server, made_on(server, object)))
   }
   remote$handle
 }
 
-#' Calls a method of a fitted object's posterior.
+#' The handle of a fitted object, or of a mixture, made on a server.
+#' @noRd
+made_on <- function(server, object) {
+  if (is_mixture(object)) mixed_on(server, object) else request(server, "load", list(data = object$blob))$handle
+}
+
+is_mixture <- function(object) inherits(object, "laplace_mixture")
+
+#' Calls a method of a fitted object's posterior, or of a mixture.
 #' @noRd
 ask <- function(object, method, params = list(), ..., progress = NULL) {
   server <- laplace_server()
-  request(server, method, c(list(posterior = handle_of(object, server)), params), ..., progress = progress)
+  handle <- stats::setNames(list(handle_of(object, server)), if (is_mixture(object)) "mixture" else "posterior")
+  request(server, method, c(handle, params), ..., progress = progress)
 }

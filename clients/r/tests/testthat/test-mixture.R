@@ -25,13 +25,13 @@ test_that("posteriors predict as one", {
   expect_output(print(both), "2 posteriors")
 
   quantiles <- predict(both, x, type = "quantile", quantiles = c(0.1, 0.5))
-  share <- (stats::pnorm(quantiles[, 1], a$fit, sqrt(a$se.fit^2 + 0.25)) +
-    3 * stats::pnorm(quantiles[, 1], b$fit, sqrt(b$se.fit^2 + 1))) / 4
+  share <- (stats::pnorm(quantiles$.pred_q0.1, a$fit, sqrt(a$se.fit^2 + 0.25)) +
+    3 * stats::pnorm(quantiles$.pred_q0.1, b$fit, sqrt(b$se.fit^2 + 1))) / 4
   expect_equal(unname(share), rep(0.1, 20), tolerance = 1e-8)
-  expect_equal(dim(predict(both, x, type = "pred_int", level = 0.9)), c(20L, 2L))
+  expect_named(predict(both, x, type = "pred_int", level = 0.9), c(".pred", ".pred_lower", ".pred_upper"))
   draws <- predict(both, x, type = "samples", n_samples = 4000, seed = 3)
-  inside <- draws > predict(both, x, type = "conf_int", level = 0.8)[, 1] &
-    draws < predict(both, x, type = "conf_int", level = 0.8)[, 2]
+  limits <- predict(both, x, type = "conf_int", level = 0.8)
+  inside <- draws > limits$.pred_lower & draws < limits$.pred_upper
   expect_lt(max(abs(rowMeans(inside) - 0.8)), 0.04)
 
   y <- factor(ifelse(x[, 1] > 0, "up", "down"))
@@ -42,4 +42,30 @@ test_that("posteriors predict as one", {
   expect_error(mixture(one, votes[[1]]), "one likelihood", class = "laplace_error_option")
   expect_error(mixture(one, weights = c(1, 2)), "weights", class = "laplace_error_option")
   expect_error(mixture(), "at least one", class = "laplace_error_option")
+
+  # Counts, and means with log variances.
+  counts <- mixture(fit("poisson", round(abs(3 * x[, 1]))), fit("poisson", round(abs(3 * x[, 1]))))
+  q <- predict(counts, x, type = "quantile", quantiles = c(0.1, 0.9))
+  expect_true(all(q == round(q)) && all(q[, 1] <= q[, 2]))
+  rates <- predict(counts, x, type = "samples", n_samples = 4000, seed = 3)
+  limits <- predict(counts, x, type = "conf_int", level = 0.8)
+  expect_lt(max(abs(rowMeans(rates > limits$.pred_lower & rates < limits$.pred_upper) - 0.8)), 0.05)
+
+  # Calibrated by rows held out, compared, and on another server.
+  both <- mixture(votes, weights = c(1, 2))
+  expect_error(predict(both, x, type = "set"), "conformalize", class = "laplace_error_state")
+  expect_error(conformalize(both), "have not seen", class = "laplace_error_option")
+  held <- matrix(rnorm(80), 40, 2)
+  truth <- factor(ifelse(held[, 1] > 0, "up", "down"))
+  calibrated <- conformalize(both, held, truth, score = "lac")
+  expect_equal(calibrated$conformal$kind, "split")
+  sets <- predict(calibrated, held, type = "set", level = 0.8)
+  expect_gte(mean(sets[cbind(1:40, match(truth, colnames(sets)))]), 0.8)
+  scores <- compare(both, held, truth)
+  p <- predict(both, held, type = "prob")[cbind(1:40, as.integer(truth))]
+  expect_equal(scores["posterior", "nll"], -mean(log(p)), tolerance = 1e-8)
+  close(laplace_server())
+  expect_equal(predict(calibrated, held, type = "set", level = 0.8), sets)
+  expect_error(mixture(votes[[1]], fit("binary", factor(y, levels = c("up", "down")))), "same order",
+    class = "laplace_error_option")
 })
