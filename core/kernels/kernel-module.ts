@@ -71,6 +71,10 @@ export interface KernelExports {
   normaliseRows64: NormaliseRows
   sumRows32(rows: number, n: number, factor: number, x: number, out: number): void
   sumRows64(rows: number, n: number, factor: number, x: number, out: number): void
+  sumSquares32(rows: number, n: number, x: number, out: number): void
+  sumSquares64(rows: number, n: number, x: number, out: number): void
+  placeNumbers32: PlaceNumbers
+  placeNumbers64: PlaceNumbers
   erf32: ByTable
   erf64: ByTable
   gelu32: ByTable
@@ -105,6 +109,9 @@ type Winograd = (outputs: number, inputs: number, tiles: number, image: number, 
 
 type NormaliseRows = (rows: number, n: number, centred: number, epsilon: number, x: number, scale: number,
   shift: number, out: number) => void
+
+type PlaceNumbers = (blocks: number, count: number, length: number, x: number, indices: number, step: number,
+  out: number) => void
 
 type ByTable = (count: number, x: number, out: number, table: number) => void
 

@@ -1,8 +1,8 @@
 /** @file Reductions over axes: sums, means, extremes, products, norms. */
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
-import { addInPlace, square } from '../kernels/arithmetic.js'
+import { addInPlace } from '../kernels/arithmetic.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
-import { sumRows } from '../kernels/rows.js'
+import { sumRows, sumSquares } from '../kernels/rows.js'
 import { sizeOf, type Tensor, type TensorData } from '../tensor/tensor.js'
 import { isFloat } from './element-types.js'
 import { type Expression, expression } from './expression.js'
@@ -155,25 +155,24 @@ function sumLeading(op: string, x: Tensor, axes: ReadonlySet<number>, shape: rea
   const width = sizeOf(x.shape.slice(first + axes.size))
   if ((op !== 'ReduceSum' && op !== 'ReduceSumSquare') || !isFloat(x.dtype) || width < SHORT_SLICE) return undefined
   if (!x.shape.every((_, axis) => axes.has(axis) === (axis >= first && axis < first + axes.size))) return undefined
-  const data = context.allocate(x.dtype, sizeOf(shape)) as RealArray
-  const squares = op === 'ReduceSum' ? undefined : context.allocate(x.dtype, SLICE) as RealArray
+  const [from, data] = [x.data as RealArray, context.allocate(x.dtype, sizeOf(shape)) as RealArray]
+  if (op === 'ReduceSumSquare') {
+    return sumSquares(width, from, data) ? { dtype: x.dtype, shape, data } : undefined
+  }
   const block = width * sizeOf(x.shape.slice(first, first + axes.size))
-  for (let to = 0, from = 0; to < data.length; to += width, from += block) {
-    sumSlices((x.data as RealArray).subarray(from, from + block), data.subarray(to, to + width), squares)
+  for (let to = 0, at = 0; to < data.length; to += width, at += block) {
+    sumSlices(from.subarray(at, at + block), data.subarray(to, to + width))
   }
   return { dtype: x.dtype, shape, data }
 }
 
-/** The sum of slices that lie one behind another; of squares where there is room to make them. */
-function sumSlices(slices: RealArray, sum: RealArray, squares: RealArray | undefined): void {
+/** The sum of slices that lie one behind another. */
+function sumSlices(slices: RealArray, sum: RealArray): void {
   for (let at = 0; at < sum.length; at += SLICE) {
     const end = Math.min(sum.length, at + SLICE)
     const own = sum.subarray(at, end).fill(0)
-    const scratch = squares?.subarray(0, end - at)
     for (let slice = 0; slice < slices.length; slice += sum.length) {
-      const part = slices.subarray(slice + at, slice + end)
-      if (scratch !== undefined) square(part, scratch)
-      addInPlace(own, scratch ?? part)
+      addInPlace(own, slices.subarray(slice + at, slice + end))
     }
   }
 }

@@ -7,6 +7,7 @@
  */
 import type { GraphBuilder } from '../graph/builder.js'
 import { type Dim, isBatch } from '../graph/graph.js'
+import { placeNumbers } from '../kernels/rows.js'
 import { sizeOf, tensor, type TensorData } from '../tensor/tensor.js'
 import { broadcastPlan, forEachRow } from './broadcast.js'
 import { leadingAxes } from './cotangents.js'
@@ -44,6 +45,8 @@ export const scatterRows: Operator = {
     const last = plan.extents.length - 1
     const size = { count, rows, width }
     forEachRow(plan, ([, block], at) => {
+      const [blocks, step] = [plan.extents[last], plan.strides[1][last]]
+      if (width === 1 && placeBlocks(g.data, at, indices.data, block, data, { ...size, blocks, step })) return
       for (let i = 0; i < plan.extents[last]; i++) {
         placeRows(g.data, at + i, indices.data, block + i * plan.strides[1][last], data, size)
       }
@@ -58,6 +61,17 @@ interface BlockSize {
   readonly count: number
   readonly rows: number
   readonly width: number
+}
+
+/** The same of many blocks of single numbers in the kernels. @returns false, and nothing is done, where they cannot */
+function placeBlocks(g: TensorData, block: number, indices: TensorData, indexBlock: number, data: TensorData,
+  { blocks, count, rows, step }: BlockSize & { readonly blocks: number, readonly step: number }): boolean {
+  if (!(indices instanceof Float64Array) || g instanceof Uint8Array || data instanceof Uint8Array
+    || g.BYTES_PER_ELEMENT !== data.BYTES_PER_ELEMENT) return false
+  return placeNumbers({ blocks, count, length: rows, step: step * count },
+    g.subarray(block * count, (block + blocks) * count),
+    indices.subarray(indexBlock * count, (indexBlock + (step === 0 ? 1 : blocks)) * count),
+    data.subarray(block * rows, (block + blocks) * rows))
 }
 
 /** Adds the rows of one block of g to those that the indices name. */

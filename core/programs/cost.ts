@@ -100,7 +100,9 @@ export function predictedAtOnce(evaluator: Evaluator, seeds: number, batchSize: 
 
 /** At most what one example holds, found at once: only where that is too large the exact number is worth its time. */
 function boundOfBytes(evaluator: Evaluator, seeds: number): number {
-  return 16 * (1 + seeds) * (evaluator.values + factorNumbers(evaluator, 1))
+  // No seed travels through the network of a last layer.
+  const passes = 1 + (evaluator.subset === 'all' ? seeds : 1)
+  return 16 * passes * (evaluator.values + factorNumbers(evaluator, 1))
 }
 
 /** Multiplications of a batch, between which and the next a fit can be cancelled: a fifth of a second at most. */

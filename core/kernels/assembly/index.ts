@@ -11,7 +11,7 @@ import { packedProducts } from './packed-products'
 import { addRowDots, addWeightedRowDots } from './row-dots'
 import { addGates, packGates, stepGru, stepLstm } from './recurrence'
 import { poolMaximum, poolPositions, poolSum } from './pool'
-import { normaliseRows, softmaxRows, sumRows } from './rows'
+import { normaliseRows, placeNumbers, softmaxRows, sumRows, sumSquares } from './rows'
 import { decompose, eigenvalues, eigenvalueWorkBytes, eigenWorkBytes } from './symmetric-eigen'
 import { solveLower, solveLowerTransposed, solveRight } from './triangular-solve'
 import { copyWalk } from './walk'
@@ -284,6 +284,28 @@ export function normaliseRows32(rows: i32, n: i32, centred: bool, epsilon: f64, 
 /** out_r = factor times the sum of row r of n f32. */
 export function sumRows32(rows: i32, n: i32, factor: f64, x: usize, out: usize): void {
   sumRows<f32>(rows, n, factor, x, out)
+}
+
+/** out_j = sum_r x_rj^2 of rows of n f32. */
+export function sumSquares32(rows: i32, n: i32, x: usize, out: usize): void {
+  sumSquares<f32>(rows, n, x, out)
+}
+
+/** out_j = sum_r x_rj^2 of rows of n f64. */
+export function sumSquares64(rows: i32, n: i32, x: usize, out: usize): void {
+  sumSquares<f64>(rows, n, x, out)
+}
+
+/** Adds f32 to the places that indices name: see assembly/rows.ts. */
+export function placeNumbers32(blocks: i32, count: i32, length: i32, x: usize, indices: usize, step: i32,
+  out: usize): void {
+  placeNumbers<f32>(blocks, count, length, x, indices, step, out)
+}
+
+/** Adds f64 to the places that indices name: see assembly/rows.ts. */
+export function placeNumbers64(blocks: i32, count: i32, length: i32, x: usize, indices: usize, step: i32,
+  out: usize): void {
+  placeNumbers<f64>(blocks, count, length, x, indices, step, out)
 }
 
 /** out = erf x for `count` f32; the table is that of core/ops/erf.ts. */

@@ -156,3 +156,61 @@ export function normaliseRows<T extends number>(rows: i32, n: i32, centred: bool
     out += bytes
   }
 }
+
+/** out_j = sum_r x_rj^2 of rows of n numbers. The sums of four vectors stay in registers while all rows are read. */
+export function sumSquares<T extends number>(rows: i32, n: i32, x: usize, out: usize): void {
+  const row = <usize> n * sizeof<T>()
+  const height = <usize> rows * row
+  const end = out + row
+  for (; out + 64 <= end; out += 64, x += 64) {
+    let a = v128.splat<T>(<T> 0)
+    let b = a
+    let c = a
+    let d = a
+    for (let at = x, last = x + height; at < last; at += row) {
+      a = v128.add<T>(a, squared<T>(at))
+      b = v128.add<T>(b, squared<T>(at + 16))
+      c = v128.add<T>(c, squared<T>(at + 32))
+      d = v128.add<T>(d, squared<T>(at + 48))
+    }
+    v128.store(out, a)
+    v128.store(out + 16, b)
+    v128.store(out + 32, c)
+    v128.store(out + 48, d)
+  }
+  for (; out < end; out += sizeof<T>(), x += sizeof<T>()) {
+    let sum = <T> 0
+    for (let at = x, last = x + height; at < last; at += row) sum = <T> (sum + load<T>(at) * load<T>(at))
+    store<T>(out, sum)
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function squared<T extends number>(at: usize): v128 {
+  const value = v128.load(at)
+  return v128.mul<T>(value, value)
+}
+
+/**
+ * Adds the numbers of blocks of `count` to blocks of `length`, each to the place that its f64 index names, from the
+ * end where it is negative; one that names no place is passed over.
+ * @param step numbers from one block's indices to the next one's: `count`, or 0 where all have the same
+ */
+export function placeNumbers<T extends number>(blocks: i32, count: i32, length: i32, x: usize, indices: usize,
+  step: i32, out: usize): void {
+  const size = sizeof<T>()
+  const limit = <f64> length
+  for (let block = 0; block < blocks; block++) {
+    for (let t = 0; t < count; t++, x += size) {
+      const index = load<f64>(indices + (<usize> t << 3))
+      const place = index < 0 ? index + limit : index
+      // A number that is no place must not be written to: the memory behind a block is another value's.
+      if (!(place >= 0 && place < limit)) continue
+      const at = out + <usize> place * size
+      store<T>(at, <T> (load<T>(at) + load<T>(x)))
+    }
+    indices += <usize> step << 3
+    out += <usize> length * size
+  }
+}

@@ -4,7 +4,7 @@ import { gateRows } from '../../../core/kernels/arithmetic.js'
 import { byTable } from '../../../core/kernels/elementwise.js'
 import { useKernelBuild } from '../../../core/kernels/kernel-module.js'
 import type { RealArray } from '../../../core/kernels/plain.js'
-import { normaliseRows, softmaxRows, sumRows } from '../../../core/kernels/rows.js'
+import { normaliseRows, placeNumbers, softmaxRows, sumRows, sumSquares } from '../../../core/kernels/rows.js'
 import { copyWalk } from '../../../core/kernels/walk.js'
 import { erf, erfTables } from '../../../core/ops/erf.js'
 import { allBuilds } from './builds.js'
@@ -47,6 +47,40 @@ for (const build of allBuilds().filter(build => build !== 'plain')) {
         const sums = moved(new Numbers(rows))
         t.ok(sumRows(n, 0.5, x, sums))
         near(t, sums, all(own => [sum(own) / 2]), tolerance * 1e3, 'sums')
+      }
+    })
+
+    t.test(`squares and places, ${build}, ${Numbers.name}`, async t => {
+      useKernelBuild(build)
+      const random = generator(7)
+      for (const [blocks, rows, n] of [[1, 3, 5], [4, 2, 16], [3, 5, 67]] as const) {
+        beginArena()
+        const x = moved(filled(new Numbers(blocks * rows * n), random))
+        const squares = moved(new Numbers(blocks * n).fill(9))
+        t.ok(sumSquares(n, x, squares))
+        near(t, squares, Array.from(squares, (_, at) => {
+          let sum = 0
+          for (let r = 0; r < rows; r++) sum += x[(Math.floor(at / n) * rows + r) * n + at % n]! ** 2
+          return sum
+        }), tolerance, 'sums of squares')
+        for (const shared of [true, false]) {
+          const [count, length] = [rows * n, 4]
+          // What names no place is passed over: nothing beside the blocks is written to.
+          const indices = moved(
+            Float64Array.from({ length: shared ? count : blocks * count }, (_, i) =>
+              [0, -1, 3, 2, -4, 4, -5, NaN, Infinity, 1][i % 10]!),
+          )
+          const guarded = moved(new Numbers((blocks + 2) * length).fill(1))
+          const out = guarded.subarray(length, (blocks + 1) * length)
+          const expected = Array.from(guarded, Number)
+          for (let i = 0; i < x.length; i++) {
+            const index = indices[shared ? i % count : i]!
+            const place = index < 0 ? index + length : index
+            if (place >= 0 && place < length) expected[length + Math.floor(i / count) * length + place]! += x[i]!
+          }
+          t.ok(placeNumbers({ blocks, count, length, step: shared ? 0 : count }, x, indices, out))
+          near(t, guarded, expected, 10 * tolerance, `places, shared ${shared}`)
+        }
       }
     })
 
