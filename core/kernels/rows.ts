@@ -1,6 +1,6 @@
 /**
- * @file Softmax, normalisation and sums of rows, and numbers put in their places, in the arena of the kernels. Each returns false, and
- * nothing is done, where the arrays do not live there.
+ * @file Softmax, normalisation and sums of rows, and numbers put in their places, in the arena of the kernels. Each
+ * returns false, and nothing is done, where the arrays do not live there.
  */
 import { inArena } from './arena.js'
 import type { RealArray } from './plain.js'
@@ -39,7 +39,7 @@ export interface PlacedBlocks {
   readonly step: number
 }
 
-/** Adds each number of x to the place in its block of `out` that its index names; what names no place is passed over. */
+/** Adds each number of x to the place in its block of `out` that its index names, if it names one. */
 export function placeNumbers({ blocks, count, length, step }: PlacedBlocks, x: RealArray, indices: Float64Array,
   out: RealArray): boolean {
   return inArena([{ array: x, use: 'read' }, { array: indices, use: 'read' }, { array: out, use: 'update' }],
