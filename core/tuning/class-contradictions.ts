@@ -78,11 +78,11 @@ function permutedLabels(agreement: ClassAgreement, loss: number): Explanation | 
   return { right: better, sentence }
 }
 
-/** No better than the commonest class, and surer than it should be. */
+/** No better than the commonest class but by chance, and surer than it should be. */
 function guessing({ outputs, examples, right, counts }: ClassAgreement, loss: number): string[] {
   const share = largest(counts) / examples
   const [accuracy, nll] = [right / examples, loss / examples]
-  if (accuracy > share || nll <= Math.log(outputs)) return []
+  if (accuracy > share + chance(share, examples) || nll <= Math.log(outputs)) return []
   return [
     `the network knows no more of these rows than a guess. It is right on ${
       percent(accuracy)

@@ -38,9 +38,12 @@ function contradictionsOf(agreement: Agreement, loss: number): string[] {
   }
 }
 
-/** The network fits rows that it has seen far worse than the linear model predicts rows that it has not. */
+/**
+ * The network fits rows that it has seen far worse than the linear model predicts rows that it has not, and so does not
+ * answer; a last layer's is answered where it is sure of its rows, whatever features that have seen them say.
+ */
 function gateContradiction(choice: Choice | undefined): string[] {
-  if (choice?.r === undefined || !(choice.r > CONTRADICTING_RATIO)) return []
+  if (choice?.r === undefined || !(choice.r > CONTRADICTING_RATIO) || choice.linearWeight !== 1) return []
   return [
     `the network fits the rows of the fit far worse (${choice.networkNll.toPrecision(3)} nats a label) than its own `
     + `linear model predicts rows that it has not seen (${choice.leaveOneOutNll.toPrecision(3)}). Most likely it is `
