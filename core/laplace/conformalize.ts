@@ -11,7 +11,7 @@ import { calibrateSets } from '../conformal/label-sets.js'
 import { calibrateSplit } from '../conformal/split.js'
 import { DataError, OptionError, StateError } from '../errors/errors.js'
 import { flag, knownOptions, oneOf } from '../errors/suggest.js'
-import { hasNumbers } from '../options/likelihood-kinds.js'
+import { hasLogits, hasNumbers } from '../options/likelihood-kinds.js'
 import { whole } from '../options/option-values.js'
 import type { Likelihood } from '../options/words.js'
 import type { Batch } from '../tensor/batch.js'
@@ -55,6 +55,11 @@ export async function conformalize(state: PosteriorState, programs: InputProgram
 /** The options with their defaults. @throws OptionError, also for likelihoods that have no calibration */
 export function scoringOf(likelihood: Likelihood, own: number, options: ConformalOptions): Scoring {
   knownOptions('conformalize', options, CONFORMAL_OPTIONS)
+  if (!hasLogits(likelihood) && !hasNumbers(likelihood)) {
+    throw new OptionError('BAD_COMBINATION',
+      `Intervals and sets are calibrated by observations; likelihood '${likelihood}' predicts the outputs alone, whose `
+        + 'credible intervals predict gives (level).', { likelihood })
+  }
   if (likelihood === 'multilabel') {
     throw new OptionError('BAD_COMBINATION',
       'Conformal sets are for exclusive classes and intervals for regression; labels of multilabel are neither. ' +

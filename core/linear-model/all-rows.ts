@@ -58,14 +58,20 @@ const MOST_SAMPLED_PRODUCTS = 12
 
 interface AllRowsPoint extends NewtonPoint, AllRowsMode {}
 
-/**
- * The mode for one prior precision.
- * @param start from where it is sought
- * @param leading about the leading eigenpairs of H, for the preconditioner
- * @throws NumericalError NO_CONVERGENCE; CancelledError
- */
-export async function modeOnAllRows(all: AllRows, delta: number, start: LinearPoint, leading: Eigenpairs,
-  work: WorkOptions, tolerance = TOLERANCE, limit?: StepLimit): Promise<AllRowsMode> {
+/** How the mode for one prior precision is sought. */
+export interface ModeSearch {
+  readonly delta: number
+  /** From where it is sought. */
+  readonly start: LinearPoint
+  /** About the leading eigenpairs of H, for the preconditioner. */
+  readonly leading: Eigenpairs
+  readonly tolerance: number
+  readonly limit?: StepLimit | undefined
+}
+
+/** The mode. @throws NumericalError NO_CONVERGENCE; CancelledError */
+export async function modeOnAllRows(all: AllRows, { delta, start, leading, tolerance, limit }: ModeSearch,
+  work: WorkOptions): Promise<AllRowsMode> {
   const { rows, products, curved = { products } } = all
   const { likelihood, labels, examples, outputs } = rows
   const pointAt = (w: Float64Array, f: Float64Array): AllRowsPoint => {
@@ -155,8 +161,8 @@ export async function solveAllRows(all: AllRows, search: AllRowsSearch, work: Wo
       atMode = false
     } }
   }
-  let mode = await modeOnAllRows(all, search.delta, bestBetween(all.rows, search.delta, search.start), search.leading,
-    work, LOOSE_TOLERANCE, within(FIRST_STEPS))
+  let mode = await modeOnAllRows(all, { delta: search.delta, leading: search.leading, tolerance: LOOSE_TOLERANCE,
+    start: bestBetween(all.rows, search.delta, search.start), limit: within(FIRST_STEPS) }, work)
   let spectrum = await spectrumAt(all, search, search.leading, mode.f, work)
   for (let pass = 1; pass < passes; pass++) spectrum = await spectrumAt(all, search, spectrum.leading, mode.f, work)
   let known = logDelta
@@ -174,11 +180,12 @@ export async function solveAllRows(all: AllRows, search: AllRowsSearch, work: Wo
     const step = secantStep(logDelta, residual, before)
     before = { at: logDelta, residual }
     if (!converged) logDelta = boundedLogDelta(logDelta + step)
-    mode = await modeOnAllRows(all, Math.exp(logDelta), mode, spectrum.leading, work,
-      Math.abs(step) < 0.03 ? TOLERANCE : LOOSE_TOLERANCE, within(LATER_STEPS))
+    mode = await modeOnAllRows(all, { delta: Math.exp(logDelta), start: mode, leading: spectrum.leading,
+      tolerance: Math.abs(step) < 0.03 ? TOLERANCE : LOOSE_TOLERANCE, limit: within(LATER_STEPS) }, work)
   }
   if (given) {
-    mode = await modeOnAllRows(all, search.delta, mode, spectrum.leading, work, TOLERANCE, within(FIRST_STEPS))
+    mode = await modeOnAllRows(all, { delta: search.delta, start: mode, leading: spectrum.leading, tolerance: TOLERANCE,
+      limit: within(FIRST_STEPS) }, work)
   }
   const delta = Math.exp(logDelta)
   const { gamma, logDet, leadingGamma } = tracesAt(spectrum, delta)

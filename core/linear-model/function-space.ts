@@ -197,12 +197,13 @@ function innerMatrix({ examples, outputs }: LinearProblem, gram: Float64Array, r
   const [wide, size] = [examples * outputs, examples * rank]
   const result = new Float64Array(size * size)
   const half = new Float64Array(outputs * size)
+  const scaled = { roots, rank, outputs, scale: 1 / delta }
   for (let n = 0; n < examples; n++) {
     pauseInLoop((n + 1) * outputs * rank * (outputs + rank))
     // Rows (n, c) of K R; only the part up to example n is needed of a symmetric matrix.
     for (let c = 0; c < outputs; c++) {
       const from = (n * outputs + c) * wide
-      rootColumns(gram, from, roots, half, c * size, n + 1, outputs, rank, 1 / delta)
+      timesRoots(gram.subarray(from, from + wide), scaled, half.subarray(c * size, c * size + (n + 1) * rank))
     }
     for (let k = 0; k < rank; k++) {
       const target = (n * rank + k) * size
@@ -216,14 +217,21 @@ function innerMatrix({ examples, outputs }: LinearProblem, gram: Float64Array, r
   return result
 }
 
-/** One row of K times the roots of the first `examples` examples, scaled. */
-function rootColumns(matrix: Float64Array, from: number, roots: Float64Array, result: Float64Array, at: number,
-  examples: number, outputs: number, rank: number, scale: number): void {
-  for (let m = 0; m < examples; m++) {
+/** Roots of the Hessians of all examples, (N C) x K, and what their products are scaled by. */
+interface ScaledRoots {
+  readonly roots: Float64Array
+  readonly rank: number
+  readonly outputs: number
+  readonly scale: number
+}
+
+/** One row of K times the roots of as many examples as the result has room for, K numbers each. */
+function timesRoots(row: Float64Array, { roots, rank, outputs, scale }: ScaledRoots, result: Float64Array): void {
+  for (let m = 0; m < result.length / rank; m++) {
     for (let k = 0; k < rank; k++) {
       let sum = 0
-      for (let d = 0; d < outputs; d++) sum += matrix[from + m * outputs + d] * roots[(m * outputs + d) * rank + k]
-      result[at + m * rank + k] = scale * sum
+      for (let d = 0; d < outputs; d++) sum += row[m * outputs + d] * roots[(m * outputs + d) * rank + k]
+      result[m * rank + k] = scale * sum
     }
   }
 }
@@ -271,6 +279,7 @@ function rowCovariances({ examples: fitted, outputs }: LinearProblem, cross: Flo
   const examples = cross.length / (wide * outputs)
   const result = new Float64Array(examples * outputs * outputs)
   const block = Math.max(1, Math.floor((1 << 22) / (size * outputs)))
+  const scaled = { roots, rank, outputs, scale: 1 / delta }
   for (let first = 0; first < examples; first += block) {
     const last = Math.min(examples, first + block)
     const columns = (last - first) * outputs
@@ -278,7 +287,8 @@ function rowCovariances({ examples: fitted, outputs }: LinearProblem, cross: Flo
     const row = new Float64Array(size)
     for (let i = 0; i < columns; i++) {
       pauseInLoop(wide * rank)
-      rootColumns(cross, (first * outputs + i) * wide, roots, row, 0, fitted, outputs, rank, 1 / delta)
+      const from = (first * outputs + i) * wide
+      timesRoots(cross.subarray(from, from + wide), scaled, row)
       for (let j = 0; j < size; j++) solved[j * columns + i] = row[j]
     }
     triangularSolve(false, size, columns, lower, solved)

@@ -2,7 +2,7 @@
 import { OptionError } from '../errors/errors.js'
 import { shown } from '../errors/shown.js'
 import type { PlainOptions } from './laplace-options.js'
-import { hasLogits } from './likelihood-kinds.js'
+import { hasLogits, hasNumbers } from './likelihood-kinds.js'
 import { number } from './option-values.js'
 
 /** @throws OptionError BAD_OPTION, BAD_COMBINATION */
@@ -10,7 +10,9 @@ export function smoothingOf({ labelSmoothing, likelihood }: PlainOptions): numbe
   if (labelSmoothing === undefined || labelSmoothing === 0) return undefined
   if (!hasLogits(likelihood)) {
     throw new OptionError('BAD_COMBINATION',
-      `Option labelSmoothing is for classes and labels; targets of the likelihood ${likelihood} are numbers.`, {
+      `Option labelSmoothing is for classes and labels; the likelihood '${likelihood}' has ${
+        hasNumbers(likelihood) ? 'numbers' : 'neither'
+      }.`, {
       option: 'labelSmoothing',
       likelihood,
     })

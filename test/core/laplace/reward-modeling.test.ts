@@ -110,6 +110,8 @@ t.test('held-out pairs score the choices, and choose the prior', async (t: Test)
     const figures = await own.figures(seen, labels)
     t.equal(figures.comparison.rows, N)
   }
+  await t.rejects((await fit()).conformalize(seen, labels), { code: 'BAD_COMBINATION', message: /credible/ })
+  t.throws(() => laplace(graph, { likelihood: 'reward_modeling', labelSmoothing: 0.1 }), { message: /has neither/ })
   const validation = { x: seen, y: labels }
   const held = await fit({ priorPrecision: undefined, validation })
   t.equal(held.tuned, 'grid')

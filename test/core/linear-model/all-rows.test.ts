@@ -109,8 +109,8 @@ t.test('with as many eigenpairs as H has, the posterior is that of all rows', as
   const size = problem.deviation.length
   const v = normals(size)
   t.ok(relativeDifference(covarianceTimes(own, v), covarianceTimes(other, v)) < 1e-3, 'covariance')
-  const tight = await modeOnAllRows({ rows: problem, products }, wanted.delta, startOf(problem, start.weights())[0],
-    leading, {}, 1e-8)
+  const tight = await modeOnAllRows({ rows: problem, products }, { delta: wanted.delta, leading,
+    start: startOf(problem, start.weights())[0], tolerance: 1e-8 }, {})
   t.ok(relativeDifference(tight.w, exact.weights()) < 1e-6, 'the mode as closely as is asked for')
 })
 
@@ -134,8 +134,9 @@ t.test('the curvature of a sample of the rows gives the same mode', async t => {
       })
       return whole({ rank: own.rank, roots }, vectors, count)
     } } }
-  const found = await modeOnAllRows({ rows: problem, products, curved }, delta, startOf(problem, start.weights())[0],
-    eigenpairsOf(start.factor(0), delta, 4), {}, 1e-5)
+  const found = await modeOnAllRows({ rows: problem, products, curved }, { delta,
+    start: startOf(problem, start.weights())[0], leading: eigenpairsOf(start.factor(0), delta, 4), tolerance: 1e-5 },
+    {})
   t.ok(relativeDifference(found.w, exact.weights()) < 1e-4, `mode ${relativeDifference(found.w, exact.weights())}`)
 })
 
