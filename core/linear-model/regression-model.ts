@@ -13,6 +13,7 @@ import { cholesky, gemm, symmetricEigen, triangularSolve } from '../kernels/line
 import { parameterCount } from '../network/parameter-slot.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { rootMeanSquare } from '../tensor/means.js'
+import { takeRows } from '../tensor/rows.js'
 import { gaussianEvidence, type GaussianHyperparameters, type GaussianSpectrum, type GivenHyperparameters,
   tuneGaussian } from './gaussian-evidence.js'
 import { type LinearProblem, type OtherRows, problemSize } from './linear-problem.js'
@@ -41,8 +42,10 @@ export type RegressionRows = Pick<LinearProblem,
 interface Basis extends GaussianSpectrum {
   /** One left eigenvector a row: r x N. */
   readonly left: Float64Array
-  /** J' v_i = sqrt(l_i) times the right eigenvector, r x P: their images in weight space. */
-  images(): Float64Array
+  /** J' v_i = sqrt(l_i) times the right eigenvector of some of them, k x P: their images in weight space. */
+  images(some: readonly number[]): Float64Array
+  /** sum c_i J' v_i, P. */
+  image(coefficients: Float64Array): Float64Array
 }
 
 /** Prior precision and noise. */
@@ -127,7 +130,7 @@ function outputsElsewhere({ slots }: LinearProblem, c: number, { values, coordin
   { f0, jacobian }: OtherRows): ReturnType<OutputFamily['elsewhere']> {
   const own = outputJacobian(jacobian, c)
   const count = values.length
-  const projected = jacobianTimes(own, splitVectors(slots, images(), count))
+  const projected = jacobianTimes(own, splitVectors(slots, images(Array.from(values.keys())), count))
   const squares = ownGram(slots, own)
   return ({ delta, sigma }) => {
     const noise = delta * sigma * sigma
@@ -166,21 +169,30 @@ function functionBasis({ slots, examples }: RegressionRows, jacobian: FactoredJa
     pauseInLoop(examples)
     for (let n = 0; n < examples; n++) left[i * examples + n] = vectors[n * examples + column]
   })
-  let images: Float64Array | undefined
-  return { ...coordinatesIn(left, y, kept.length), values: Float64Array.from(kept, i => values[i]), left,
-    images: () => images ??= imagesOf(slots, jacobian, left, kept.length) }
+  return {
+    ...coordinatesIn(left, y, kept.length),
+    values: Float64Array.from(kept, i => values[i]),
+    left,
+    images: some => imagesOf(slots, jacobian, some.map(i => left.subarray(i * examples, (i + 1) * examples))),
+    image: coefficients => {
+      const sum = new Float64Array(examples)
+      gemm(false, false, 1, examples, kept.length, 1, coefficients, left, 0, sum)
+      return imagesOf(slots, jacobian, [sum])
+    },
+  }
 }
 
-/** J' v_i, r x P. */
-function imagesOf(slots: LinearProblem['slots'], jacobian: FactoredJacobian, left: Float64Array,
-  count: number): Float64Array {
+/** J' v of each of k vectors, k x P. */
+function imagesOf(slots: LinearProblem['slots'], jacobian: FactoredJacobian,
+  vectors: readonly Float64Array[]): Float64Array {
   const { examples } = jacobian
+  const count = vectors.length
   const sums = zeroVectors(slots, count)
   const mixed = new Float64Array(examples * count)
-  for (let i = 0; i < count; i++) {
+  vectors.forEach((vector, i) => {
     pauseInLoop(examples)
-    for (let n = 0; n < examples; n++) mixed[n * count + i] = left[i * examples + n]
-  }
+    for (let n = 0; n < examples; n++) mixed[n * count + i] = vector[n]
+  })
   addTransposedProduct(sums, jacobian, mixed)
   return joinVectors(slots, sums)
 }
@@ -203,8 +215,17 @@ function weightBasis({ slots, examples }: RegressionRows, jacobian: FactoredJaco
       left[i * examples + n] = moved[n * kept.length + i] / values[column]
     })
   }
-  return { ...coordinatesIn(left, y, kept.length), values: Float64Array.from(kept, i => values[i]), left,
-    images: () => images }
+  return {
+    ...coordinatesIn(left, y, kept.length),
+    values: Float64Array.from(kept, i => values[i]),
+    left,
+    images: some => some.length === kept.length ? images : takeRows(images, Int32Array.from(some), size),
+    image: coefficients => {
+      const sum = new Float64Array(size)
+      gemm(false, false, 1, size, kept.length, 1, coefficients, images, 0, sum)
+      return sum
+    },
+  }
 }
 
 function largeEnough(values: Float64Array): number[] {
@@ -228,20 +249,16 @@ function posteriorOf(problem: LinearProblem, c: number, basis: Basis, hyper: Gau
   threshold: number): Posterior {
   const { values, coordinates } = basis
   const { delta, sigma } = hyper
-  const images = basis.images()
-  const size = problemSize(problem)
   const noise = delta * sigma * sigma
-  const weights = new Float64Array(size)
-  values.forEach((l, i) => {
-    pauseInLoop(2 * size)
-    const factor = coordinates[i] / (l + noise)
-    for (let j = 0; j < size; j++) weights[j] += factor * images[i * size + j]
-  })
+  const weights = basis.image(coordinates.map((b, i) => b / (values[i] + noise)))
   const kept = Array.from(values.keys()).filter(i => values[i] > threshold * noise)
+  const images = basis.images(kept)
+  const size = problemSize(problem)
   const rows = new Float64Array(kept.length * size)
   kept.forEach((i, row) => {
+    pauseInLoop(size)
     const scale = 1 / Math.sqrt(values[i] + noise)
-    for (let j = 0; j < size; j++) rows[row * size + j] = scale * images[i * size + j]
+    for (let j = row * size; j < (row + 1) * size; j++) rows[j] = scale * images[j]
   })
   const effectiveParameters = values.reduce((sum, l) => sum + l / (l + noise), 0)
   return { weights, rank: kept.length, rows, effectiveParameters, ...onTrainingRows(problem, c, basis, hyper) }
