@@ -99,10 +99,12 @@ export function predictedAtOnce(evaluator: Evaluator, seeds: number, batchSize: 
 }
 
 /** At most what one example holds, found at once: only where that is too large the exact number is worth its time. */
-function boundOfBytes(evaluator: Evaluator, seeds: number): number {
-  // No seed travels through the network of a last layer.
-  const passes = 1 + (evaluator.subset === 'all' ? seeds : 1)
-  return 16 * passes * (evaluator.values + factorNumbers(evaluator, 1))
+function boundOfBytes({ subset, precision, values, live, ...rest }: Evaluator, seeds: number): number {
+  const factors = factorNumbers(rest, 1)
+  // No seed travels through the network of a last layer: what it holds, and three times as much to work in.
+  return subset === 'all'
+    ? 16 * (1 + seeds) * (values + factors)
+    : (precision === 'float32' ? 16 : 32) * (live + factors)
 }
 
 /** Multiplications of a batch, between which and the next a fit can be cancelled: a fifth of a second at most. */
@@ -127,7 +129,7 @@ function examplesAtOnce(evaluator: Evaluator, seeds: number, use: BatchUse): num
 }
 
 /** Numbers of the pairs (a, g) of every linear operator, of one example. */
-function factorNumbers({ linears }: Evaluator, seeds: number): number {
+function factorNumbers({ linears }: Pick<Evaluator, 'linears'>, seeds: number): number {
   return linears.reduce((sum, { in: inputs, out, positions }) => sum + positions * (inputs + seeds * out), 0)
 }
 

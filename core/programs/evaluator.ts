@@ -68,6 +68,8 @@ export interface Evaluator {
   readonly widest: number
   /** Numbers of all values that the network's nodes compute, of one example. */
   readonly values: number
+  /** Numbers of those that are there at once, at most. */
+  readonly live: number
   /** Bytes of intermediate values of so many examples, where `seeds` travel back through the network, or none. */
   workingBytes(seeds: number, examples: number): number
   /** Multiplications of one example, counted in the same way. */
