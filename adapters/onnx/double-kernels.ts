@@ -10,7 +10,9 @@ import { patchAttributes } from '../../core/ops/convolution.js'
 import { CENTRES_PER_UNIT, erfCoefficients, LIMIT, TERMS } from '../../core/ops/erf.js'
 import { type Expression, expression, type Operand } from '../../core/ops/expression.js'
 import { describeNode, numberAttribute, stringAttribute } from '../../core/ops/node-attributes.js'
+import { countElements } from '../../core/ops/pooling.js'
 import { isRecurrence } from '../../core/ops/recurrence.js'
+import { kernelExtents, slidingWindow, type WindowAxis } from '../../core/ops/window.js'
 import { inferTypes } from '../../core/passes/infer.js'
 import { unrollRecurrences } from '../../core/passes/unroll.js'
 import { sizeOf, tensor } from '../../core/tensor/tensor.js'
@@ -172,20 +174,39 @@ function sigmoid({ e, x, multiplied }: Writing): string | undefined {
   return multiplied ? e.div(1, e.add(e.apply('Exp', e.apply('Neg', x)), 1)) : undefined
 }
 
-/** The mean under the window, where it is nowhere outside of the input. */
-function averagePool({ builder, node, x, types: [input], result }: Writing): string | undefined {
-  const channels = input?.shape[1]
-  const padded = node.attributes['auto_pad'] !== undefined && node.attributes['auto_pad'] !== 'NOTSET' ||
-    (node.attributes['pads'] as readonly number[] | undefined)?.some(pad => pad !== 0) === true ||
-    numberAttribute(node, 'ceil_mode', 0) !== 0
-  if (typeof channels !== 'number' || input === undefined || result === undefined || padded) return undefined
-  const kernel = node.attributes['kernel_shape'] as readonly number[]
-  const strides = node.attributes['strides'] ?? kernel.map(() => 1)
-  const patches = builder.node('Unfold', [x],
-    patchAttributes({ ...node, attributes: { ...node.attributes, strides, group: channels } }, input.shape, [channels,
-      1, ...kernel]))
-  const means = builder.node('ReduceMean', [patches, builder.integers([-1])], { keepdims: 0 })
-  return builder.node('Reshape', [means, builder.integers([0, channels, ...result.shape.slice(2).map(Number)])])
+/** For every place of the output and of the window the place of the input that is there; -1 outside of it. */
+function placesUnder(axes: readonly WindowAxis[]): number[][] {
+  return axes.reduce<number[][]>(
+    (rows, { input, output, kernel, stride, dilation, front }) =>
+      rows.flatMap(row =>
+        Array.from({ length: output }, (_, o) =>
+          row.flatMap(at =>
+            Array.from({ length: kernel }, (_, k) => {
+              const place = o * stride + k * dilation - front
+              return at < 0 || place < 0 || place >= input ? -1 : at * input + place
+            })
+          ))
+      ),
+    [[0]],
+  )
+}
+
+/** What is under the window, added up, by the number of elements that each mean is of. */
+function averagePool({ builder, e, node, x, types: [input], result }: Writing): string | undefined {
+  if (input === undefined || result === undefined || input.shape.slice(1).some(isBatch)) return undefined
+  const [channels, ...extents] = input.shape.slice(1).map(Number)
+  const axes = slidingWindow(node, extents, kernelExtents(node, extents.length),
+    numberAttribute(node, 'ceil_mode', 0) !== 0)
+  const table = placesUnder(axes)
+  const outside = sizeOf(extents)
+  const planes = builder.node('Reshape', [x, builder.integers([0, channels, outside])])
+  // A zero behind the places stands for what is outside of the input.
+  const padded = builder.node('Pad', [planes, builder.integers([0, 0, 0, 0, 0, 1])])
+  const places = tensor('int64', [table.length, table[0].length], table.flat().map(at => (at < 0 ? outside : at)))
+  const picked = builder.node('Gather', [padded, builder.constant(places)], { axis: 2 })
+  const sums = builder.node('ReduceSum', [picked, builder.integers([-1])], { keepdims: 0 })
+  const means = e.div(sums, builder.constant(tensor('float64', [table.length], countElements(node, axes))))
+  return builder.node('Reshape', [means, builder.integers([0, channels, ...axes.map(({ output }) => output)])])
 }
 
 /** The slope below 0 times x. */

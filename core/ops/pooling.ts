@@ -114,7 +114,7 @@ const maxPool: Operator = {
 }
 
 /** For every position the number of elements that an average divides by. */
-function countElements(node: Node, axes: readonly WindowAxis[]): number[] {
+export function countElements(node: Node, axes: readonly WindowAxis[]): number[] {
   const withPadding = numberAttribute(node, 'count_include_pad', 0) !== 0
   const counts = axes.map(({ input, output, kernel, stride, dilation, front, back }) =>
     Array.from({ length: output }, (_, o) => {

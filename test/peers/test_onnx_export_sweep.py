@@ -229,3 +229,18 @@ def test_recurrences_have_no_float64_kernels_and_are_written_out(kind: Any) -> N
         la.fit(x, rng.integers(0, 3, ROWS))
         for dtype in TOLERANCE:
             check(la, [x], dtype, f"{kind.__name__} {subset}")
+
+
+def test_means_under_windows_have_no_float64_kernel_and_are_written_out() -> None:
+    torch.manual_seed(1)
+    model = torch.nn.Sequential(
+        torch.nn.AvgPool2d(2, 2, ceil_mode=True, count_include_pad=False),
+        torch.nn.AvgPool2d(2, 1, padding=1),
+        torch.nn.AvgPool2d(3, 2, padding=1, ceil_mode=True),
+        torch.nn.Flatten(),
+        torch.nn.Linear(12, 3),
+    ).eval()
+    x = rng.normal(size=(ROWS, 2, 5, 3)).astype(np.float32)
+    la = Laplace(model, "classification", "all", "kron", prior_precision=1.0).fit(x, rng.integers(0, 3, ROWS))
+    for dtype in TOLERANCE:
+        check(la, [x], dtype, "pools")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
@@ -144,6 +145,22 @@ def test_columns_are_matched_by_name() -> None:
     la = Laplace(unnamed, "classification", "all", "diag").fit(frame, CLASSES)
     assert np.abs(la(other) - la(frame)).max() == 0, "the names of the fit are kept"
     assert la.summary["inputs"][0]["columns"] == list("abcd")
+
+
+def test_columns_of_categories_are_refused_with_the_pipeline_that_takes_them() -> None:
+    pandas = pytest.importorskip("pandas")
+    kinds = pandas.Categorical(np.where(X[:, 0] > 0, "many", "few"))
+    frame = pandas.DataFrame({"a": X[:, 1], "kind": kinds})
+    steps = ColumnTransformer([("s", StandardScaler(), ["a"]), ("k", OneHotEncoder(), ["kind"])])
+    model = fitted(make_pipeline(steps, MLPClassifier(**mlp())), CLASSES, frame)
+    for unfit in (model, clone(model)):
+        with pytest.raises(DataError, match=r"text .* in column 'kind'.*put the posterior into the Pipeline"):
+            LaplaceClassifier(unfit).fit(frame, CLASSES)
+    dated = frame.assign(kind=pandas.date_range("2020", periods=len(X)))
+    with pytest.raises(DataError, match="not numbers"):
+        LaplaceClassifier(MLPClassifier(**mlp())).fit(dated, CLASSES)
+    whole = Pipeline([*model.steps[:-1], ("laplace", LaplaceClassifier(model[-1]))]).fit(frame, CLASSES)
+    assert whole.predict_proba(frame[["kind", "a"]]).shape == (len(X), 3)
 
 
 def test_an_unfitted_pipeline_is_trained() -> None:

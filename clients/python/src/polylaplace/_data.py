@@ -134,7 +134,8 @@ def text_error(array: Array, name: str, columns: Sequence[Any] | None = None) ->
     else:
         advice = (
             "Give the numbers that the network itself takes: of a fitted Pipeline, X = model[:-1].transform(X), with "
-            "the network model[-1]."
+            "the network model[-1]; or put the posterior into the Pipeline: Pipeline([*model.steps[:-1], ('laplace', "
+            "LaplaceClassifier(model[-1]))]).fit(X, y), or LaplaceRegressor."
         )
     return DataError(f"{name} holds text ({example!r}){where}. {advice}", "BAD_LABELS", {"array": name})
 

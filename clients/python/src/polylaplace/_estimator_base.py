@@ -61,8 +61,9 @@ def validated(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
         refuse_masked(value, name)
     try:
         return validate_data(estimator, X, *y, **options)
-    except ValueError as error:
-        if "could not convert string" in str(error):
+    except (ValueError, TypeError) as error:
+        # Columns of text, of categories and of dates have words of their own; pandas has others for each.
+        if hasattr(X, "to_numpy") or "could not convert string" in str(error):
             to_array(X, "X")
         raise
 
