@@ -26,7 +26,7 @@ export function explainLastLayerGate(gate: Gate, rows: number): string {
     : ` The same network with shuffled weights, whose features have learnt none of them by heart, names ${
       percent(errorRate)
     } of the rows left out wrongly.`
-  return `${measured(gate, rows)}.${wrong} ${verdictOf(gate)}`
+  return `${measured(gate, rows)}.${wrong} ${verdictOfLastLayer(gate)}`
 }
 
 function measured({ networkNll, leftOutNll }: Gate, rows: number): string {
@@ -56,6 +56,16 @@ function verdictOf(gate: Gate): string {
     ? 'On rows that it has seen the network is far surer than it should be of rows that it has not: it has learnt much '
       + `of them by heart. ${answer}`
     : `The network is about as sure as it should be: it has not learnt its rows by heart. ${answer}`
+}
+
+/** Features that have seen the rows do not tell how much of them was learnt by heart, so that r is not interpreted. */
+function verdictOfLastLayer(gate: Gate): string {
+  if (gate.errorRate === undefined || gate.linearWeight === 1) return verdictOf(gate)
+  const reason = gate.errorRate === 0
+    ? 'Nothing speaks against a network that is as sure as this one.'
+    : 'Its own features have seen the rows and do not tell how much of them it has learnt by heart, so that it is '
+      + 'doubted by how often those are wrong.'
+  return `${reason} The answer is ${partsOf(gate)}.`
 }
 
 /** What a regression's rows say of noise and mean. */
