@@ -7,9 +7,11 @@ import { oneOf } from '../../core/errors/suggest.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import { Mixture } from '../../core/laplace/posterior-mixture.js'
 import { type Metrics, metrics } from '../../core/metrics/index.js'
+import type { ScoredMember, ScoredPrediction } from '../../core/metrics/scored-prediction.js'
 import { hasLogits } from '../../core/options/likelihood-kinds.js'
 import { LINKS, PREDICTIVES } from '../../core/options/words.js'
 import { column } from '../../core/tensor/column.js'
+import type { Examples } from '../../core/tensor/examples.js'
 import { float64 } from '../../core/tensor/tensor.js'
 import type { NumberedPrediction } from '../../node/prediction-columns.js'
 import { formatNumber } from '../../report/numbers.js'
@@ -68,18 +70,17 @@ export const predict: Command = {
     const { likelihood } = posterior
     const target = args.text('target')
     const progress = progressLine(terminal)
-    const { examples, prediction } = await hintingAtTarget(target, async () => {
+    const { examples, prediction, predictor } = await hintingAtTarget(target, async () => {
       const examples = await readExamples(data, { likelihood, inputs: posterior.inputs, target,
         arrays: args.text('inputs'), answered: false, labels: labels ?? 'none', ...readingOptions(args) })
-      const answer = await (await predicting(posterior, args)).predict(examples.x, predictOptions(args), {
-        onProgress: progress.onProgress,
-      })
-      return { examples, prediction: withProbabilities(answer, args.numbers('quantiles')) }
+      const predictor = await predicting(posterior, args)
+      const answer = await predictor.predict(examples.x, predictOptions(args), { onProgress: progress.onProgress })
+      return { examples, predictor, prediction: withProbabilities(answer, args.numbers('quantiles')) }
     }).finally(progress.clear)
     if (examples.leftOut !== undefined) noteRemark(terminal, leftOutNote(examples.leftOut))
     const scores = examples.y === undefined
       ? undefined
-      : metrics(likelihood, examples.y, prediction, noiseOf(prediction, posterior, args))
+      : metrics(likelihood, examples.y, await scoredBy(predictor, examples.x, prediction, args), posterior.sigmaNoise)
     if (out === '-' && write !== undefined) {
       terminal.write(await write(prediction, posterior, labels))
       for (const note of prediction.notes) noteRemark(terminal, inLanguage(note, 'cli'))
@@ -100,21 +101,21 @@ function leftOutNote(column: string): string {
     + 'scores the predictions.'
 }
 
-/** sigma of every output: of a mixture of regressions that which its members have in the mean of their squares. */
-function noiseOf({ mean, variance, predictiveVariance }: Prediction, { likelihood, sigmaNoise }: LaplacePosterior,
-  args: Arguments): number | Float64Array {
-  if (args.text('with') === undefined || hasLogits(likelihood)) return sigmaNoise
-  if (likelihood !== 'regression' || predictiveVariance === undefined) {
-    throw new UsageError(`A mixture of likelihood ${likelihood} is not scored: leave --target or --with out.`)
+/** What is scored: the prediction, or of a mixture of numbers the distributions of its members, by their own noise. */
+async function scoredBy(predictor: LaplacePosterior | Mixture, x: Examples, prediction: Prediction,
+  args: Arguments): Promise<ScoredPrediction> {
+  if (!(predictor instanceof Mixture) || hasLogits(predictor.likelihood)) return prediction
+  const { level: _level, quantiles: _quantiles, noise: _noise, ...options } = predictOptions(args)
+  const members: ScoredMember[] = []
+  for (const [k, member] of predictor.members.entries()) {
+    const { mean, variance } = await member.predict(x, options)
+    members.push({ weight: predictor.weights[k], mean, variance, sigmaNoise: member.sigmaNoise })
   }
-  const outputs = mean.shape[mean.shape.length - 1]
-  return Float64Array.from({ length: outputs },
-    (_, c) => Math.sqrt(Math.max(0, Number(predictiveVariance.data[c]) - Number(variance.data[c]))))
+  return { members }
 }
 
 /** The posterior, or its mixture with others. */
-async function predicting(posterior: LaplacePosterior,
-  args: Arguments): Promise<Pick<LaplacePosterior | Mixture, 'predict'>> {
+async function predicting(posterior: LaplacePosterior, args: Arguments): Promise<LaplacePosterior | Mixture> {
   const [files, weights] = [args.text('with'), args.numbers('shares')]
   if (files === undefined) {
     if (weights !== undefined) throw new UsageError('--shares are those of a mixture: name its posteriors (--with).')

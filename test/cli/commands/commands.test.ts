@@ -7,6 +7,8 @@ import { readNpy, writeNpy } from '../../../cli/data/npy.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH } from '../../../core/graph/graph.js'
 import { laplace } from '../../../core/laplace/laplace.js'
+import { loadPosterior } from '../../../core/laplace/load-posterior.js'
+import { Mixture } from '../../../core/laplace/posterior-mixture.js'
 import { tensor } from '../../../core/tensor/tensor.js'
 import { chain, dense, file as bson, type Lowered, numbers } from '../../adapters/flux/julia-writer.js'
 import { run } from '../../support/command-line.js'
@@ -365,7 +367,10 @@ t.test('several posteriors predict as one', async t => {
   const both = await answer(first, '--with', second, '--shares', '3,1', '--target', 'answer')
   const row = (of: { standardDeviation: number[][] }) => of.standardDeviation[4][0] ** 2
   t.ok(Math.abs(row(both) - (0.75 * row(a) + 0.25 * row(b))) < 1e-12 * row(both))
-  t.ok(Number.isFinite(both.metrics.nll))
+  const { x, y } = referenceCase('regression-1d')
+  const members = await Promise.all(files.map(([file]) => loadPosterior(readFileSync(file))))
+  const { posterior } = await new Mixture(members, [3, 1]).compare(x, y)
+  t.ok(Math.abs(both.metrics.nll - posterior.nll) < 1e-9)
   t.match(await run('predict', first, '--data', train, '--shares', '1'), { code: 2, remarks: /--with/ })
   const { lower, upper } = await answer(first, '--with', second, '--level', '0.9', '--target', 'answer') as Record<
     string,
