@@ -225,7 +225,10 @@ interface Spread {
 const NODE_BYTES = 12 << 10
 /** ONNX Runtime keeps the weights packed; the file, and what it packs them from, are there meanwhile. */
 const SESSION_WEIGHTS = 2.5
-/** ONNX Runtime keeps the room of what it hands over, and doubles what it keeps when it needs more. */
+/**
+ * ONNX Runtime keeps the room of what it hands over, and doubles what it keeps when it needs more; of convolutions
+ * `copiesOf` counts it.
+ */
 const LIBRARY_COPIES = 2
 /** Bytes of a session for each operator of the network. */
 const SESSION_NODE_BYTES = 24 << 10
@@ -260,7 +263,7 @@ function overThreads({ threads, rows, size, rowBytes, held, library, session, co
   const each = size * (held.working + Math.max((copies - 1) * held.working, held.after)) +
     Math.min(held.block, rows * held.written) + held.constants + own
     + (library ? session + SESSION_WEIGHTS * held.constants + SESSION_NODE_BYTES * nodes : 0)
-    + (library ? LIBRARY_COPIES * size * held.handed : 0)
+    + (library && copies <= LIBRARY_COPIES ? LIBRARY_COPIES * size * held.handed : 0)
   const loaded = library ? LIBRARY_BYTES : 0
   const rowsPassing = { passing: (others > 0 ? 2 : 1) * rows * rowBytes, piece: size * rowBytes }
   if (others === 0) {

@@ -1,11 +1,13 @@
 /** @file The module of a worker thread: workers of networks, called by messages. */
 import { parentPort } from 'node:worker_threads'
+import { decompositionBytes } from '../../core/curvature/factor-shape.js'
 import { InternalError, LaplaceError } from '../../core/errors/errors.js'
 import type { FitSums } from '../../core/parallel/batch-sums.js'
 import { type DisposableWorker, type Worker, workerFrom, type WorkerSetup } from '../../core/parallel/worker.js'
 import type { FactorEigen } from '../../core/posterior/factor-eigen.js'
 import type { PosteriorParts } from '../../core/posterior/posterior-parts.js'
 import { chooseEngine } from './choose-engine.js'
+import { collectGarbage } from './collect-garbage.js'
 import { workOf } from './remote-decomposition.js'
 import { buffersOfSums, type FromWorker, type ToWorker, type WorkerCall } from './worker-messages.js'
 
@@ -70,6 +72,12 @@ function given(call: WorkerCall, { ok }: FromWorker): ArrayBuffer[] {
   return call.method === 'collect' ? buffersOfSums(ok as FitSums) : []
 }
 
+/** What comes after a shard's sums, or a decomposition, is other threads' work for a while. */
+function afterwards(call: WorkerCall): void {
+  if (call.method === 'collect') collectGarbage()
+  if (call.method === 'decompose') collectGarbage(decompositionBytes(call.factor))
+}
+
 function close(number: number): void {
   setups.delete(number)
   workers.get(number)?.dispose()
@@ -91,6 +99,7 @@ port?.on('message', (message: ToWorker) => {
     case 'call':
       void answer(message).then(result => {
         port.postMessage(result, given(message.call, result))
+        afterwards(message.call)
       })
   }
 })

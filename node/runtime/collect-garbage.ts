@@ -1,0 +1,31 @@
+/**
+ * @file Collects the garbage of a thread that is about to have nothing to do. Arrays, and memories of kernels, that it
+ * has left behind would stay as long as it rests: a collector starts when something is allocated.
+ */
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+
+/** Less than this is left where it is: a collection takes some milliseconds. */
+const WORTH_BYTES = 16 << 20
+
+let own: (() => void) | undefined
+
+/** Collects it where the thread's arrays are many, or where it has left `more` bytes that are none. */
+export function collectGarbage(more = 0): void {
+  if (process.memoryUsage().arrayBuffers + more < WORTH_BYTES) return
+  try {
+    own ??= collector()
+    own()
+  } catch {
+    // A program may forbid what this needs: then it is collected later.
+    own = () => undefined
+  }
+}
+
+/** V8's own function, which contexts have that are made after its flag. */
+function collector(): () => void {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  setFlagsFromString('--no-expose-gc')
+  return collect
+}

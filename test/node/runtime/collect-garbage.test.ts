@@ -1,0 +1,14 @@
+/** @file Garbage that a thread leaves behind before it rests. */
+import t from 'tap'
+import { collectGarbage } from '../../../node/runtime/collect-garbage.js'
+
+t.test('a thread that is about to rest collects the arrays that it has left', async t => {
+  const megabytes = (): number => process.memoryUsage().arrayBuffers / 1e6
+  const before = megabytes()
+  let kept: Float64Array[] = Array.from({ length: 8 }, () => new Float64Array(1e6))
+  t.ok(megabytes() > before + 60, `${kept.length} arrays of 8 MB`)
+  kept = []
+  await new Promise(resolve => setImmediate(resolve))
+  collectGarbage()
+  t.ok(megabytes() < before + 30, 'most of them are gone')
+})
