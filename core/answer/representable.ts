@@ -15,6 +15,8 @@ import type { PosteriorState } from './posterior-state.js'
 const ADVICE = 'Scale the data (standardise columns and targets), or choose a prior precision, noise and temperature ' +
   'nearer to 1.'
 
+const LOSS = 'The loss of the network on the rows of the fit'
+
 /** The value. @throws NumericalError OVERFLOW when it is no finite number */
 export function representable(value: number, what: string): number {
   if (Number.isFinite(value)) return value
@@ -30,8 +32,12 @@ const sound = new WeakSet<PosteriorCurvature>()
 /** Refuses a fit whose loss or curvature is no number. @throws NumericalError OVERFLOW naming the layer */
 export function checkRepresentable({ structured: { curvature, slots }, loss }: PosteriorState): void {
   if (sound.has(curvature)) return
+  if (Number.isNaN(loss)) {
+    throw overflow(`${LOSS} is NaN: the network gives NaN for some row (0 / 0; attention whose keys are all masked), ` +
+      `or numbers on the way to it are too large or too small. ${ADVICE}`, { what: LOSS })
+  }
   checkCurvature(curvature, slots)
-  representable(loss, 'The loss of the network on the rows of the fit')
+  representable(loss, LOSS)
   sound.add(curvature)
 }
 

@@ -50,6 +50,19 @@ t.test('51 outputs that overflow name the layer', async t => {
   await t.rejects(posterior.predict(float64([2, 1], [1, 1e300])), { code: 'OVERFLOW', data: { layer: 'line', row: 1 } })
 })
 
+t.test('a network that gives NaN for a row is named before its curvature', async t => {
+  const builder = new GraphBuilder('float64')
+  const rows = builder.input('x', [BATCH, 1])
+  const graph = builder.build([builder.node('Div', [builder.node('Gemm', [rows, builder.parameter('w', float64([1, 1], [
+    1,
+  ]))], { transB: 1 }), rows])])
+  await t.rejects(
+    laplace(graph, { likelihood: 'regression', subset: 'all', structure: 'full', priorPrecision: 1, sigmaNoise: 1 })
+      .fit(float64([4, 1], [1, 0, 3, 4]), y),
+    { code: 'OVERFLOW', message: /gives NaN for some row/ },
+  )
+})
+
 const SETTINGS = [1e-300, 1e-160, 1e-30, 5e-324, 1, 1e30, 1e160, 1e300, -1, 0, NaN, Infinity]
 
 t.test('51 settings from 1e-300 to 1e300 end in numbers or in a typed error', async t => {
