@@ -79,8 +79,15 @@ mixed_on <- function(server, object) {
 #' Refuses rows that the members read differently: on the server there is one array for all of them.
 #' @noRd
 check_read_alike <- function(object, newdata) {
-  read <- lapply(object$members, function(one) unname(new_features(one, newdata, stats::na.pass)$x))
+  fitted <- missing(newdata)
+  read <- lapply(object$members, function(one) {
+    unname(if (fitted) one$x else new_features(one, newdata, stats::na.pass)$x)
+  })
   if (length(unique(read)) == 1) return(invisible())
+  if (fitted) {
+    laplace_stop("The members were fitted to different rows: give `newdata`.", "BAD_COMBINATION",
+      list(option = "newdata"))
+  }
   laplace_stop(
     paste("The members read these rows differently, by formulas or by centres of their own: prepare the features",
       "first, and fit all members to the same columns."), "BAD_COMBINATION", list(option = "newdata")
@@ -139,7 +146,7 @@ predict.laplace_mixture <- function(object, newdata, type = c(
   rows <- if (missing(newdata)) list() else list(newdata)
   if (type == "samples") return(mixture_samples(object, rows, n_samples, seed, ...))
   if (type %in% c("conf_int", "pred_int", "quantile", "set")) {
-    if (!missing(newdata)) check_read_alike(object, newdata)
+    check_read_alike(object, newdata)
     return(predict.laplace(object, newdata, type, level = level, quantiles = quantiles, n_samples = NULL, seed = seed,
       ...))
   }

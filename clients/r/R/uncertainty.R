@@ -23,6 +23,7 @@
 #' laplace_uncertainty(laplace(fit), data.frame(speed = c(0.1, 0.3, 0.9)))
 #' \dontshow{close(laplace_server())}
 laplace_uncertainty <- function(object, newdata, seed = NULL, na.action = stats::na.pass) {
+  if (is_mixture(object)) check_read_alike(object, newdata)
   rows <- if (missing(newdata)) training_rows(object) else new_features(object, newdata, match.fun(na.action))
   answer <- predicted(
     object, rows_of(rows$x, rows$keep), list(seed = seed, uncertainty = TRUE)

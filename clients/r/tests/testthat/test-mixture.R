@@ -64,6 +64,10 @@ test_that("posteriors predict as one", {
   scores <- compare(both, held, truth)
   p <- predict(both, held, type = "prob")[cbind(1:40, as.integer(truth))]
   expect_equal(scores["posterior", "nll"], -mean(log(p)), tolerance = 1e-8)
+  expect_equal(dim(laplace_uncertainty(both, held)), c(40L, 3L))
+  two <- votes
+  two[[2]]$x <- two[[2]]$x + 1
+  expect_error(laplace_uncertainty(mixture(two)), "newdata", class = "laplace_error_option")
   close(laplace_server())
   expect_equal(predict(calibrated, held, type = "set", level = 0.8), sets)
   expect_error(mixture(votes[[1]], fit("binary", factor(y, levels = c("up", "down")))), "same order",
