@@ -192,8 +192,9 @@ function fitLoad(task: FitTask, rows: number, batch: number, linear: Need | unde
     nodes: network.graph.nodes.length,
   }
   const { calling, others, ...passing } = overThreads(spread, Math.min(shards, spread.threads), 0)
-  // Threads hand their sums over.
-  return { calling: calling + shards * sums + 8 * keptNumbers(task, rows), others, ...passing,
+  // Threads hand their sums over; what is left of merging them stays until it is collected.
+  const merged = others > 0 ? Math.min(shards * sums, uncollected(Infinity, 0)) : 0
+  return { calling: calling + shards * sums + 8 * keptNumbers(task, rows), others: others + merged, ...passing,
     seconds: seconds(rows * Math.ceil(terms * seedsOfTerm / seeds)
       * (evaluator.work(seeds) + sumsWork(evaluator, options, seeds)), spread.threads) + secondsOfValues(spread) }
 }

@@ -7,12 +7,15 @@ import { runInNewContext } from 'node:vm'
 
 /** Less than this is left where it is: a collection takes some milliseconds. */
 const WORTH_BYTES = 16 << 20
+/** With more objects than these bytes a program would stand still for a tenth of a second and more. */
+const MOST_OBJECTS = 128 << 20
 
 let own: (() => void) | undefined
 
 /** Collects it where the thread's arrays are many, or where it has left `more` bytes that are none. */
 export function collectGarbage(more = 0): void {
-  if (process.memoryUsage().arrayBuffers + more < WORTH_BYTES) return
+  const { arrayBuffers, heapUsed } = process.memoryUsage()
+  if (arrayBuffers + more < WORTH_BYTES || heapUsed > MOST_OBJECTS) return
   try {
     own ??= collector()
     own()

@@ -4,16 +4,20 @@
  */
 import { availableParallelism } from 'node:os'
 import { Worker as NodeThread } from 'node:worker_threads'
+import { decompositionBytes } from '../../core/curvature/factor-shape.js'
 import { InternalError, LaplaceError } from '../../core/errors/errors.js'
 import type { Inputs } from '../../core/network/input-rows.js'
 import type { WorkerThreads } from '../../core/parallel/runtime.js'
 import type { Worker, WorkerSetup } from '../../core/parallel/worker.js'
 import type { PosteriorParts } from '../../core/posterior/posterior-parts.js'
+import { collectGarbage } from './collect-garbage.js'
 import { moduleBeside } from './module-beside.js'
 import { sharedCells, watchedCall } from './remote-decomposition.js'
 import { buffersOfSums, type FromWorker, type ToWorker, type WorkerCall } from './worker-messages.js'
 
 const THREAD_MODULE = moduleBeside('worker-thread', import.meta.url)
+/** Bytes of a decomposition for which the calling thread, which waits for it, makes room. */
+const LARGE_DECOMPOSITION = 64 << 20
 
 interface Thread {
   post(message: ToWorker, transfer: readonly ArrayBuffer[]): void
@@ -140,6 +144,7 @@ function remoteWorker(thread: Thread, workerId: number): Worker {
       await thread.call(workerId, { method: 'dropRows', part }, [])
     },
     decompose: async (factor, work) => {
+      if (decompositionBytes(factor) > LARGE_DECOMPOSITION) collectGarbage()
       const shared = sharedCells()
       const call = thread.call(workerId, { method: 'decompose', factor, shared }, [])
       return await watchedCall(shared, work, call) as Awaited<ReturnType<Worker['decompose']>>
