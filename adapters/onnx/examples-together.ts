@@ -18,7 +18,7 @@ import { sizeOf, tensor } from '../../core/tensor/tensor.js'
 
 /** Examples that a network for any number of them is tried on. */
 export const TRIED = 3
-/** Batches that a network is tried on, and what integers without a limit are drawn below. */
+/** Batches that a network is tried on, and what integers without a limit are drawn below, if that is not refused. */
 const BATCHES = 4
 const DRAWN_BELOW = 7
 /** What is said of a network that mixes the examples. */
@@ -114,17 +114,34 @@ function compared(graph: Graph, axes: readonly number[], size: number, alone: (t
   }
 }
 
-/** The differences on random numbers; of 0 and 1 alone where integers beyond are no indices (counted positions). */
+/**
+ * The differences on random numbers. Integers may count places of a table that is short, as a mask of 0 and 1 does:
+ * where larger ones are refused each input gets the largest that are not. Smaller ones would try too little: a sequence
+ * of one time reversed is the sequence itself.
+ */
 function differencesOf(together: Graph, alone: Graph): number[] {
   const among = (
-    below: number,
-  ): number[] => [...differencesTogether(together, alone, drawn(together, below), DEFAULT_MEMORY_LIMIT)]
-  try {
-    return among(DRAWN_BELOW)
-  } catch (error) {
-    if (!(error instanceof GraphError)) throw error
-    return among(2)
+    limits: ReadonlyMap<string, number>,
+  ): number[] => [...differencesTogether(together, alone, drawn(together, limits), DEFAULT_MEMORY_LIMIT)]
+  const refused = (limits: ReadonlyMap<string, number>): boolean => {
+    try {
+      among(limits)
+      return false
+    } catch (error) {
+      if (error instanceof GraphError) return true
+      throw error
+    }
   }
+  const integers = together.inputs.filter(({ dtype }) => !isFloat(dtype) && dtype !== 'bool').map(({ name }) => name)
+  const all = new Map(integers.map(name => [name, DRAWN_BELOW]))
+  if (!refused(all)) return among(all)
+  const least = new Map(integers.map(name => [name, 2]))
+  const own = integers.map(name => {
+    let below = DRAWN_BELOW
+    while (below > 2 && refused(new Map(least).set(name, below))) below--
+    return [name, below] as const
+  })
+  return among(new Map(own))
 }
 
 function outputShapes(graph: Graph): (readonly number[])[] {
@@ -212,9 +229,9 @@ function copied(together: Graph): Graph {
  * Batches of random numbers. Integers are 0 and 1 in every other batch, as masks are, and else of all that may be:
  * products with 0 hide what stands beside them.
  */
-function drawn(graph: Graph, most: number): Inputs {
+function drawn(graph: Graph, limits: ReadonlyMap<string, number>): Inputs {
   const random = randomGenerator(0)
-  return new Map(withIndexLimits(graph, graph.inputs).map(({ name, dtype, shape, below = most }) => {
+  return new Map(withIndexLimits(graph, graph.inputs).map(({ name, dtype, shape, below = limits.get(name) ?? 2 }) => {
     const [size, ...rest] = shape.map(Number)
     const own = size * sizeOf(rest)
     const integer = (i: number): number => Math.floor(random.uniform() * (Math.floor(i / own) % 2 === 0 ? below : 2))

@@ -142,6 +142,19 @@ t.test('a mask that is counted into places of a table is tried with zeros and on
   t.same(Array.from(runGraph(graph, new Map([['mask', mask]]), 'float32').get('y')!.data), [Math.fround(7 / 5)])
 })
 
+t.test('lengths are tried up to the longest, so that times which are reversed are not taken for examples', async t => {
+  const graph = readOnnx(b.model({
+    nodes: [b.node('ReverseSequence', ['x', 'lengths'], ['y'], { batch_axis: 1, time_axis: 0 })],
+    opset: 13,
+    inputs: [b.value('x', [4, 4]), b.value('lengths', [4], b.INT64)],
+    outputs: [b.value('y', [4, 4])],
+  }))
+  const x = tensor('float32', [4, 4], [0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15])
+  const inputs = new Map([['x', x], ['lengths', tensor('int64', [4], [4, 3, 2, 1])]])
+  const reversed = [3, 6, 9, 12, 2, 5, 8, 13, 1, 4, 10, 14, 0, 7, 11, 15]
+  t.same(Array.from(runGraph(graph, inputs, 'float32').get('y')!.data), reversed)
+})
+
 t.test('an input that all examples share is none of each, and results keep the shape of the file', async t => {
   const inputs = [b.value('x', ['n', 4]), b.value('shared', [2, 4])]
   const joined = readOnnx(
