@@ -230,7 +230,7 @@ const SESSION_WEIGHTS = 2.5
  * ONNX Runtime keeps the room of what it hands over, and doubles what it keeps when it needs more; of convolutions
  * `copiesOf` counts it.
  */
-const LIBRARY_COPIES = 2
+const LIBRARY_COPIES = 2.5
 /** Bytes of a session for each operator of the network. */
 const SESSION_NODE_BYTES = 24 << 10
 
