@@ -20,6 +20,10 @@ KEPT_ENVIRONMENT <- c(
   "PATH", "HOME", "TMPDIR", "TMP", "TEMP", "LANG", "LC_ALL", "SYSTEMROOT", "USERPROFILE", "APPDATA", "NODE_PATH"
 )
 
+#' glibc keeps what is freed of arrays below a bound that rises to 32 MB, in a heap that larger ones do not fit into.
+#' @noRd
+ALLOCATOR <- c(MALLOC_MMAP_THRESHOLD_ = "4000000")
+
 dropped_variables <- function() {
   present <- names(Sys.getenv())
   present[nzchar(present) & !toupper(present) %in% KEPT_ENVIRONMENT & !startsWith(present, "POLYLAPLACE_")]
@@ -84,7 +88,8 @@ shell_script <- function(command, folder, stdout = NULL) {
     "echo $$ > \"$0/pid\"; exec \"$@\" 2> \"$0/err\" ", if (is.null(stdout)) ">&2" else sprintf("> \"$0/%s\"", stdout)
   )
   unset <- as.vector(rbind("-u", dropped_variables()))
-  quoted <- shQuote(c("/bin/sh", "-c", inside, folder, "env", unset, command), type = "sh")
+  given <- paste0(names(ALLOCATOR), "=", ALLOCATOR)
+  quoted <- shQuote(c("/bin/sh", "-c", inside, folder, "env", unset, given, command), type = "sh")
   paste0(
     "trap '' INT; exec 2> /dev/null; ", paste(quoted, collapse = " "),
     "; echo $? > ", shQuote(file.path(folder, "code"), "sh"), "; mv ", shQuote(file.path(folder, "code"), "sh"), " ",

@@ -19,7 +19,7 @@ def main(arguments: list[str]) -> int:
     except LaplaceError as error:
         print(error.message, file=sys.stderr)
         return 1
-    environment = {**os.environ, "NODE_COMPILE_CACHE": _runtime.compile_cache()}
+    environment = {**_runtime.ALLOCATOR, **os.environ, "NODE_COMPILE_CACHE": _runtime.compile_cache()}
     if sys.platform != "win32":
         # In place of this process: signals, pipes and the terminal are then its own.
         sys.stdout.flush()

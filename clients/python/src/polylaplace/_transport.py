@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from ._exceptions import LaplaceError, ProtocolError, ServerCrashedError
 from ._pipes import enlarge, fill, unread
-from ._runtime import PATIENCE, compile_cache, examine, shown
+from ._runtime import ALLOCATOR, PATIENCE, compile_cache, examine, shown
 from ._wire import Chunk, decode_message, joined
 
 #: What of the environment the server needs.
@@ -112,6 +112,7 @@ class Transport:
             for key, value in os.environ.items()
             if key.upper() in _ENVIRONMENT or key.startswith("POLYLAPLACE_")
         }
+        keep |= ALLOCATOR
         if "NODE_DISABLE_COMPILE_CACHE" not in os.environ:
             keep["NODE_COMPILE_CACHE"] = compile_cache()
         pipe = subprocess.PIPE
