@@ -23,7 +23,8 @@ new_process <- function(command, error_file, stdin = NULL) {
   keep <- setdiff(names(environment), dropped_variables())
   processx::process$new(
     command[1], command[-1],
-    stdin = stdin, stdout = "|", stderr = error_file, env = c(environment[keep], ALLOCATOR), cleanup = TRUE, encoding = ""
+    stdin = stdin, stdout = "|", stderr = error_file, env = c(environment[keep], ALLOCATOR), cleanup = TRUE,
+    encoding = ""
   )
 }
 
