@@ -123,22 +123,21 @@ function differencesOf(together: Graph, alone: Graph): number[] {
   const among = (
     limits: ReadonlyMap<string, number>,
   ): number[] => [...differencesTogether(together, alone, drawn(together, limits), DEFAULT_MEMORY_LIMIT)]
-  const refused = (limits: ReadonlyMap<string, number>): boolean => {
+  const unlessRefused = (limits: ReadonlyMap<string, number>): number[] | undefined => {
     try {
-      among(limits)
-      return false
+      return among(limits)
     } catch (error) {
-      if (error instanceof GraphError) return true
+      if (error instanceof GraphError) return undefined
       throw error
     }
   }
   const integers = together.inputs.filter(({ dtype }) => !isFloat(dtype) && dtype !== 'bool').map(({ name }) => name)
-  const all = new Map(integers.map(name => [name, DRAWN_BELOW]))
-  if (!refused(all)) return among(all)
+  const ofAll = unlessRefused(new Map(integers.map(name => [name, DRAWN_BELOW])))
+  if (ofAll !== undefined) return ofAll
   const least = new Map(integers.map(name => [name, 2]))
   const own = integers.map(name => {
     let below = DRAWN_BELOW
-    while (below > 2 && refused(new Map(least).set(name, below))) below--
+    while (below > 2 && unlessRefused(new Map(least).set(name, below)) === undefined) below--
     return [name, below] as const
   })
   return among(new Map(own))

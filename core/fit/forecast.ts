@@ -231,16 +231,15 @@ const SESSION_WEIGHTS = 2.5
  * `copiesOf` counts it.
  */
 const LIBRARY_COPIES = 2.5
+/** What ONNX Runtime allots for convolutions it does not give back. */
+const CONVOLUTION_COPIES = 4.5
 /** Bytes of a session for each operator of the network. */
 const SESSION_NODE_BYTES = 24 << 10
 
-/**
- * A first run finds no room in the arena; of a forward pass alone a part only. What ONNX Runtime allots for
- * convolutions it does not give back.
- */
+/** A first run finds no room in the arena; of a forward pass alone a part only. */
 function copiesOf({ evaluator: { subset, linears } }: FitTask, library: boolean): number {
   if (subset === 'last_layer') return library ? 1 : 1.5
-  return library && linears.some(({ positions }) => positions > 1) ? 4.5 : 2
+  return library && linears.some(({ positions }) => positions > 1) ? CONVOLUTION_COPIES : 2
 }
 
 function sessionOf({ evaluator: { subset } }: FitTask): number {
@@ -264,7 +263,7 @@ function overThreads({ threads, rows, size, rowBytes, held, library, session, co
   const each = size * (held.working + Math.max((copies - 1) * held.working, held.after)) +
     Math.min(held.block, rows * held.written) + held.constants + own
     + (library ? session + SESSION_WEIGHTS * held.constants + SESSION_NODE_BYTES * nodes : 0)
-    + (library && copies <= LIBRARY_COPIES ? LIBRARY_COPIES * size * held.handed : 0)
+    + (library && copies < CONVOLUTION_COPIES ? LIBRARY_COPIES * size * held.handed : 0)
   const loaded = library ? LIBRARY_BYTES : 0
   const rowsPassing = { passing: (others > 0 ? 2 : 1) * rows * rowBytes, piece: size * rowBytes }
   if (others === 0) {
