@@ -4,7 +4,7 @@
  * loaded when it is first asked for.
  */
 import { bytesToHex } from '@noble/hashes/utils.js'
-import type { DeferredInput, Engine, GramSum, Program } from '../../core/engine/engine.js'
+import type { DeferredInput, Engine, GramSum, Program, RunOptions } from '../../core/engine/engine.js'
 import { convertPrecision } from '../../core/engine/precision.js'
 import { GraphError, InternalError, ResourceError } from '../../core/errors/errors.js'
 import type { Graph } from '../../core/graph/graph.js'
@@ -98,18 +98,25 @@ function createProgram(runtime: Runtime, graph: Graph, threads: number | undefin
     sessions.set(name, known)
     return known
   }
+  const outputsOf = async (inputs: ReadonlyMap<string, Tensor>,
+    { deferred, grams = [] }: RunOptions): Promise<ReadonlyMap<string, Tensor>> => {
+    if (deferred === undefined) return (await part('whole', () => graph, grams, [])).run(inputs, grams)
+    const split = splitAtInput(graph, deferred.name)
+    const crossing = split.after.inputs.map(input => input.name)
+    // Both sessions are made before anything is summed, so that a refusal leaves the sums as they were.
+    const [first, second] = [await part('before', () => split.before, grams, crossing),
+      await part('after', () => split.after, grams, [])]
+    const before = await first.run(inputs, grams)
+    const values = new Map([...inputs, ...before, [deferred.name, deferredValue(deferred, before)] as const])
+    const after = await second.run(values, grams)
+    return new Map([...before, ...after])
+  }
   return {
-    async run(inputs, { deferred, grams = [] } = {}) {
-      if (deferred === undefined) return (await part('whole', () => graph, grams, [])).run(inputs, grams)
-      const split = splitAtInput(graph, deferred.name)
-      const crossing = split.after.inputs.map(input => input.name)
-      // Both sessions are made before anything is summed, so that a refusal leaves the sums as they were.
-      const [first, second] = [await part('before', () => split.before, grams, crossing),
-        await part('after', () => split.after, grams, [])]
-      const before = await first.run(inputs, grams)
-      const values = new Map([...inputs, ...before, [deferred.name, deferredValue(deferred, before)] as const])
-      const after = await second.run(values, grams)
-      return new Map([...before, ...after])
+    async run(inputs, options = {}) {
+      const outputs = await outputsOf(inputs, options)
+      if (options.read === undefined) return outputs
+      options.read(outputs)
+      return new Map()
     },
     dispose() {
       for (const session of sessions.values()) {

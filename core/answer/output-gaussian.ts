@@ -149,12 +149,12 @@ function isLarge(parts: PosteriorParts): boolean {
 async function simpleBatch({ evaluator, posterior, change }: PredictionContext, x: Inputs, examples: number,
   kind: VarianceKind | 'none'): Promise<BatchGaussian> {
   if (kind === 'none') return { f: await evaluator.forward(x), variance: new Float64Array(0) }
-  const { f, features } = await evaluator.features(x)
   const rows = examples * termsOf(evaluator.network)
-  const variance = posterior.lastLayerVariance(features, rows, kind)
-  return change === undefined
-    ? { f, variance }
-    : { f, variance, change: lastLayerTimes(posterior.slots, features, rows, change) }
+  return evaluator.readFeatures(x, ({ f, features }) => ({
+    f: f.slice(),
+    ...change === undefined ? {} : { change: lastLayerTimes(posterior.slots, features, rows, change) },
+    variance: posterior.lastLayerVariance(features, rows, kind),
+  }))
 }
 
 /** Outputs and the covariance of all outputs of all terms together: (N C) x (N C), term by term. */

@@ -26,10 +26,12 @@ export function programsByInput(
   { graph, evaluator, pool, options, runtime, structured }: PosteriorState,
 ): InputPrograms {
   let last: Programs & { readonly size: string } | undefined
+  const own = { evaluator, pool }
+  if (graph.inputs.every(({ openAxes }) => openAxes === undefined)) return () => own
   return x => {
     const shapes = exampleShapes(matchInputs(x, evaluator.network))
     const settled = settleOpenAxes(graph, shapes)
-    if (settled === graph) return { evaluator, pool }
+    if (settled === graph) return own
     const size = [...shapes.values()].join(';')
     if (last?.size === size) return last
     const network = prepareNetwork(settled, options.likelihood, options)

@@ -4,8 +4,9 @@
  * 1).
  */
 import { InternalError } from '../errors/errors.js'
-import { arenaArray, beginArena } from '../kernels/arena.js'
+import { arenaArray, arenaScope, beginArena } from '../kernels/arena.js'
 import { gemm, packedLength, packedProducts, type RealArray, syrk } from '../kernels/linear-algebra.js'
+import { copyWalk } from '../kernels/walk.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { lastLayerShape, type LinearShape } from '../network/linear-shape.js'
 import { slotsOfBlock } from '../network/parameter-blocks.js'
@@ -83,23 +84,42 @@ function tensorsOf(slots: readonly ParameterSlot[]): [ParameterSlot | undefined,
   return [slots.find(({ shape }) => shape.length === 2), slots.find(({ shape }) => shape.length === 1)]
 }
 
-/**
- * Features with a column of ones when the layer has a bias: N x (D + 1), else N x D, float64. `allocate` gives the
- * array.
- */
-export function withOnes(features: RealArray, examples: number, inputs: number, bias: boolean,
-  allocate = (length: number): Float64Array => new Float64Array(length)): Float64Array {
-  const width = inputs + Number(bias)
-  const result = allocate(examples * width)
+/** Features with a column of ones when the layer has a bias: N x (D + 1), else N x D, float64. */
+export function withOnes(features: RealArray, examples: number, inputs: number, bias: boolean): Float64Array {
+  const result = new Float64Array(examples * (inputs + Number(bias)))
   result.set(features)
-  if (!bias) return result
-  // From the last row on, each moves to its place: copies of whole rows, which need no compiled loop to be fast.
+  if (bias) makeRoomForOnes(result, examples, inputs)
+  return result
+}
+
+/** The same in the arena. */
+export function arenaWithOnes(features: RealArray, examples: number, inputs: number, bias: boolean): Float64Array {
+  const width = inputs + Number(bias)
+  const result = arenaArray(new Float64Array(0), examples * width)
+  if (!bias || examples === 0) {
+    result.set(features)
+    return result
+  }
+  return arenaScope(() => {
+    // Rows that overlap by one number: what follows a row is read with it, and overwritten.
+    const plain = arenaArray(result, features.length + 1)
+    plain.set(features)
+    if (!copyWalk(plain, 0, [1, 1, examples, width], [0, 0, inputs, 1], result)) {
+      result.set(features)
+      makeRoomForOnes(result, examples, inputs)
+    } else for (let at = inputs; at < result.length; at += width) result[at] = 1
+    return result
+  })
+}
+
+/** From the last row on, each moves to its place: copies of whole rows, which need no compiled loop to be fast. */
+function makeRoomForOnes(result: Float64Array, examples: number, inputs: number): void {
+  const width = inputs + 1
   for (let n = examples - 1; n > 0; n--) {
     result.copyWithin(n * width, n * inputs, (n + 1) * inputs)
     result[n * width + inputs] = 1
   }
   if (examples > 0) result[inputs] = 1
-  return result
 }
 
 function addKronBlock(block: KronBlock, features: RealArray, lambda: Float64Array,

@@ -25,6 +25,8 @@ import { convertPrecision } from './precision.js'
 /** Numbers of a settled result that is kept, and numbers of examples for which such results are. */
 const MOST_SETTLED = 4096
 const MOST_BATCHES = 4
+/** Bytes of a program's values up to which its outputs are read where they lie. */
+const LENT_BYTES = 4 << 20
 
 /** A program that runs at once. */
 export interface SynchronousProgram {
@@ -211,7 +213,7 @@ function markLastReads(
 }
 
 function runPlan(plan: Plan, pool: BufferPool, given: ReadonlyMap<string, Tensor>,
-  { deferred }: RunOptions): Map<string, Tensor> {
+  { deferred, read }: RunOptions): Map<string, Tensor> {
   pool.beginRun()
   const values = placedValues(plan)
   const examples = bindInputs(plan, given, values, deferred?.name) ?? 0
@@ -245,7 +247,10 @@ function runPlan(plan: Plan, pool: BufferPool, given: ReadonlyMap<string, Tensor
     }
   }
   if (before === undefined) keepSettled(plan, examples, settled)
-  return collectOutputs(plan, pool, values)
+  if (read === undefined) return collectOutputs(plan, values, data => pool.handOver(data))
+  // Copies of a small batch cost more than its network; what is made of a large one may take the arena's memory again.
+  read(collectOutputs(plan, values, data => (pool.peakBytes > LENT_BYTES ? pool.handOver(data) : data)))
+  return new Map()
 }
 
 /** The constants, where kernels read them without a copy. */
@@ -281,11 +286,12 @@ function computed(name: string, value: Tensor | undefined): Tensor {
   return value
 }
 
-function collectOutputs(plan: Plan, pool: BufferPool, values: readonly (Tensor | undefined)[]): Map<string, Tensor> {
+function collectOutputs(plan: Plan, values: readonly (Tensor | undefined)[],
+  given: (data: Tensor['data']) => Tensor['data']): Map<string, Tensor> {
   const results = new Map<string, Tensor>()
   for (const { name, slot } of plan.outputs) {
     const value = computed(name, values[slot])
-    results.set(name, { ...value, data: pool.handOver(value.data) })
+    results.set(name, { ...value, data: given(value.data) })
   }
   return results
 }

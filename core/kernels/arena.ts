@@ -64,6 +64,11 @@ export function beginArena(): void {
       constants: new WeakMap(), forgotten: 0 }
 }
 
+/** Before work on values that may live in the arena: those stay, and others are gone. */
+export function beginArenaUnless(value: RealArray): void {
+  if (arena === undefined || value.buffer !== arena.kernel.memory.buffer) beginArena()
+}
+
 /** Constants of a program, where they lie in the arena. */
 export interface PlacedConstants {
   /** Those of a program that has its place in another epoch of the arena are gone. */

@@ -30,7 +30,8 @@ export function jitteredCholesky(n: number, matrix: () => Float64Array): Jittere
   let jitter = 0
   for (;;) {
     const lower = matrix()
-    const diagonal = Float64Array.from({ length: n }, (_, i) => lower[i * n + i])
+    const diagonal = new Float64Array(n)
+    for (let i = 0; i < n; i++) diagonal[i] = lower[i * n + i]
     for (let i = 0; i < n; i++) lower[i * n + i] += jitter * diagonal[i]
     const pivot = cholesky(n, lower)
     const lost = pivot < 0 ? diagonal.findIndex((value, i) => !(lower[i * n + i] ** 2 > least * value)) : pivot

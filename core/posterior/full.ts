@@ -7,7 +7,7 @@ import { choleskyInverse, gemm, symmetricEigenvalues, transposed, triangularSolv
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 import type { RandomGenerator } from '../tensor/random.js'
-import { lastLayerVariance } from './posterior-parts.js'
+import { lastLayerVariance, singleOutputVariance } from './posterior-parts.js'
 import { aroundMean, checkSettings, logDensity, once, priorByParameter, type StructuredPosterior } from './posterior.js'
 
 type FullCurvature = Extract<Curvature, { structure: 'full' }>
@@ -46,7 +46,8 @@ function fullPosteriorWith(curvature: FullCurvature, values: () => Float64Array,
     logProb: theta => logDensity(size, logDetPrecision(), squaredNorm(factor(), theta, mean)),
     parts: once(() => ({ kind: 'factors', blocks: [{ slots: slots.map((_, slot) => slot), lower: factor() }] })),
     lastLayerVariance: (features, examples, kind) =>
-      lastLayerVariance({ kind: 'covariance', covariance: covariance() }, slots, features, examples, kind),
+      singleOutputVariance(factor(), slots, features, examples, kind) ??
+        lastLayerVariance({ kind: 'covariance', covariance: covariance() }, slots, features, examples, kind),
     spectrum: () => ({ values: [values()], byTensor: false }),
   }
 }
@@ -72,10 +73,10 @@ function precisionOf({ matrix, size }: FullCurvature, slots: readonly ParameterS
   settings: PosteriorSettings): Float64Array {
   const factor = hessianFactor(settings)
   // A copy: the Cholesky factor replaces it, and H is needed again for other hyper-parameters.
-  const precision = matrix.map(value => factor * value)
-  priorByParameter(settings, slots).forEach((delta, i) => {
-    precision[i * size + i] += delta
-  })
+  const precision = matrix.slice()
+  if (factor !== 1) { for (let i = 0; i < precision.length; i++) precision[i] *= factor }
+  const prior = priorByParameter(settings, slots)
+  for (let i = 0; i < size; i++) precision[i * size + i] += prior[i]
   return precision
 }
 

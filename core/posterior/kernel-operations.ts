@@ -5,7 +5,7 @@
  * there: only the variances themselves, which are on the heap, may be kept.
  */
 import { denseJacobian } from '../curvature/jacobian.js'
-import { withOnes } from '../curvature/last-layer.js'
+import { arenaWithOnes } from '../curvature/last-layer.js'
 import { arenaArray } from '../kernels/arena.js'
 import { square } from '../kernels/arithmetic.js'
 import { gemm, type RealArray, triangularSolveRight } from '../kernels/linear-algebra.js'
@@ -30,8 +30,7 @@ export function kernelOperations(layout: OutputLayout): VarianceOperations<RealA
       return squares
     },
     // In float64 whatever x is, as the terms of a quadratic form cancel each other.
-    withOnes: (x, bias) =>
-      withOnes(x, examples, x.length / examples, bias, length => arenaArray(new Float64Array(0), length)),
+    withOnes: (x, bias) => arenaWithOnes(x, examples, x.length / examples, bias),
     jacobian: (slots, factors) => ({
       size: slots.reduce((sum, slot) => sum + slot.size, 0),
       read: (from, to) => denseJacobian(slots, { seeds: outputs, examples, factors }, from, to),

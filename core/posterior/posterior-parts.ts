@@ -1,8 +1,9 @@
 /** @file The variance of a batch's outputs under a posterior, from what can be sent to another thread as plain data. */
 import { jacobianTimes, type ParameterVectors } from '../curvature/jacobian-products.js'
 import { denseJacobian, outputJacobian, usesByParameter } from '../curvature/jacobian.js'
-import { beginArena } from '../kernels/arena.js'
-import type { RealArray } from '../kernels/linear-algebra.js'
+import { arenaWithOnes } from '../curvature/last-layer.js'
+import { beginArena, beginArenaUnless } from '../kernels/arena.js'
+import { addRowDots, type RealArray, triangularSolveRight } from '../kernels/linear-algebra.js'
 import { lastLayerShape } from '../network/linear-shape.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
@@ -90,10 +91,27 @@ export type LastLayerParts =
 export function lastLayerVariance(parts: LastLayerParts, slots: readonly ParameterSlot[], features: RealArray,
   examples: number, kind: VarianceKind): Float64Array {
   const ops = kernelOperations({ outputs: lastLayerShape(slots).out, examples, kind })
-  beginArena()
+  beginArenaUnless(features)
   return parts.kind === 'blocks'
     ? lastLayerBlockVariance(ops, parts.blocks, slots, features)
     : lastLayerFullVariance(ops, parts.covariance, slots, features)
+}
+
+/**
+ * The same of a layer with one output, by the lower Cholesky factor of its precision: |L^-1 phi1|^2, which is half the
+ * work of phi1' P^-1 phi1 and needs no inverse. Undefined where the bias comes first.
+ */
+export function singleOutputVariance(lower: Float64Array, slots: readonly ParameterSlot[], features: RealArray,
+  examples: number, kind: VarianceKind): Float64Array | undefined {
+  const { out, weight, bias, in: inputs } = lastLayerShape(slots)
+  if (out !== 1 || weight !== 0) return undefined
+  beginArenaUnless(features)
+  const width = inputs + Number(bias >= 0)
+  const rows = arenaWithOnes(features, examples, inputs, bias >= 0)
+  triangularSolveRight(width, examples, lower, rows)
+  const variance = new Float64Array(examples)
+  addRowDots(width, rows, rows, variance)
+  return narrowed(variance, 'covariance', kind, 1)
 }
 
 /** |J D^-1/2 (I - U'U)^1/2|^2 from the factors of J, or from its rows. */

@@ -18,7 +18,7 @@ import { valueSizes } from '../passes/value-sizes.js'
 import { type Precision, type Tensor, tensor } from '../tensor/tensor.js'
 import type { FactoredJacobian } from './factored-jacobian.js'
 import { factoredJacobian, type FactorsProgram, factorsProgram } from './factors-program.js'
-import { featuresProgram } from './features-program.js'
+import { type FeaturesProgram, featuresProgram } from './features-program.js'
 import { forwardMultiplications } from './forward-cost.js'
 import { type HessianMap, hessianMap } from './hessian-map.js'
 import type { OperatorSums } from './operator-sums.js'
@@ -77,6 +77,8 @@ export interface Evaluator {
   forward(x: Inputs): Promise<RealArray>
   /** For subset last_layer. */
   features(x: Inputs): Promise<Features>
+  /** What `read` makes of them; they last until it returns. */
+  readFeatures<R>(x: Inputs, read: (features: Features) => R): Promise<R>
   /**
    * With one-hot seeds: the Jacobian itself, K = T C; or that of the outputs at some positions, K = count C.
    */
@@ -139,11 +141,7 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
       examples === 1 ? estimateFor(seeds).bytes : estimateMemory(graphOf(seeds), examples, precision),
     work: seeds => estimateFor(seeds).multiplications,
     forward: async x => realResult(await programs.run(graph, x), output),
-    features: async x => {
-      if (lastLayer === undefined) throw new InternalError('Features are for subset last_layer.')
-      const results = await programs.run(lastLayer.graph, x)
-      return { f: realResult(results, lastLayer.output), features: realResult(results, lastLayer.features) }
-    },
+    ...lastLayerFeatures(programs, lastLayer),
     ...linearisations(network, programs, { factors, byGroup }, precision),
     kroneckerSums: subset === 'all' && factors(1).factors.every(factor => factor.kind === 'linear')
       ? kroneckerSums(programs, factors, precision)
@@ -153,6 +151,26 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
     dispose: () => {
       programs.dispose()
       secondOrder?.dispose()
+    },
+  }
+}
+
+function lastLayerFeatures(programs: ProgramCache,
+  lastLayer: FeaturesProgram | undefined): Pick<Evaluator, 'features' | 'readFeatures'> {
+  const program = (): FeaturesProgram => {
+    if (lastLayer === undefined) throw new InternalError('Features are for subset last_layer.')
+    return lastLayer
+  }
+  const featuresIn = (results: ReadonlyMap<string, Tensor>, { output, features }: FeaturesProgram): Features => ({
+    f: realResult(results, output),
+    features: realResult(results, features),
+  })
+  return {
+    features: async x => featuresIn(await programs.run(program().graph, x), program()),
+    readFeatures: async <R>(x: Inputs, read: (features: Features) => R) => {
+      const made: R[] = []
+      await programs.run(program().graph, x, { read: results => made.push(read(featuresIn(results, program()))) })
+      return made[0]
     },
   }
 }

@@ -2,6 +2,7 @@ import t from 'tap'
 import { compileGraph, runGraph, typescriptEngine } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../../core/graph/graph.js'
+import { arenaArray, beginArenaUnless } from '../../../core/kernels/arena.js'
 import { float64, sizeOf, type Tensor, tensor } from '../../../core/tensor/tensor.js'
 import { uniform } from '../ops/check-derivative.js'
 
@@ -45,6 +46,25 @@ t.test('a run of many batches asks the heap for nothing but the outputs', async 
     globalThis.ArrayBuffer = Original
   }
   t.equal(allocations, 0, 'values live in the arena, and outputs are copied out of it')
+})
+
+t.test('outputs are read where they lie, and values made meanwhile do not write over them', async t => {
+  const { graph, output } = chain(3)
+  const program = compileGraph(graph, 'float64')
+  const x = new Map([['x', draw(10, 100)]])
+  const expected = program.run(x).get(output)!.data.slice()
+  let first: Float64Array | undefined
+  const given = program.run(x, { read: outputs => {
+    const lent = outputs.get(output)!.data as Float64Array
+    beginArenaUnless(lent)
+    arenaArray(lent, 1000).fill(7)
+    t.strictSame(lent, expected)
+    first = lent
+  } })
+  t.equal(given.size, 0)
+  program.run(new Map([['x', draw(10, 100)]]), { read: outputs => {
+    t.equal(outputs.get(output)!.data.buffer, first!.buffer, 'no copies')
+  } })
 })
 
 t.test('results belong to the caller', async t => {
