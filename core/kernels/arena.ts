@@ -36,7 +36,7 @@ interface Arena {
   /** Where the constants begin, which are placed from the end downwards; other values lie before it. */
   bottom: number
   /** Their places, by the arrays that they are copies of. */
-  constants: WeakMap<RealArray, RealArray>
+  constants: WeakMap<RealArray | Int32Array, RealArray | Int32Array>
   /** Bytes of constants whose arrays are gone. */
   forgotten: number
 }
@@ -69,6 +69,17 @@ export function beginArenaUnless(value: RealArray): void {
   if (arena === undefined || value.buffer !== arena.kernel.memory.buffer) beginArena()
 }
 
+/**
+ * A table that kernels read, where it lies in the arena from run to run, or as it is where there is no room. Nothing
+ * may change it.
+ */
+export function arenaConstant<A extends RealArray | Int32Array>(table: A): A {
+  if (arena === undefined) return table
+  const known = arena.constants.get(table)
+  if (known !== undefined) return known as A
+  return placed(arena, table, Math.min(CONSTANT_BYTES, arena.kernel.memory.buffer.byteLength / 4))
+}
+
 /** Constants of a program, where they lie in the arena. */
 export interface PlacedConstants {
   /** Those of a program that has its place in another epoch of the arena are gone. */
@@ -95,13 +106,15 @@ export function placeConstants(arrays: readonly RealArray[], before: PlacedConst
     own.constants = new WeakMap()
     own.bottom = buffer.byteLength
   }
-  return { epoch: own.constants, arrays: arrays.map(array => own.constants.get(array) ?? placed(own, array, budget)) }
+  return { epoch: own.constants,
+    arrays: arrays.map(array => (own.constants.get(array) as RealArray | undefined) ?? placed(own, array, budget)) }
 }
 
-function placed(own: Arena, array: RealArray, budget: number): RealArray {
+function placed<A extends RealArray | Int32Array>(own: Arena, array: A, budget: number): A {
   const { buffer } = own.kernel.memory
   const bytes = aligned(array.byteLength)
-  if (array.length === 0 || buffer.byteLength - own.bottom + bytes > budget) return array
+  const room = Math.min(budget - (buffer.byteLength - own.bottom), own.bottom - own.top)
+  if (array.length === 0 || bytes > room) return array
   own.bottom -= bytes
   const copy = kernelView(own.kernel, array, own.bottom, array.length)
   copy.set(array)

@@ -2,7 +2,7 @@
  * @file Products with matrices that are never formed, because their numbers lie in an image already: number (p, j) of
  * the matrix is that at `steps[p] + origins[j]`. The windows of a convolution are such a matrix.
  */
-import { inArena, inKernelMemory, type Operand } from './arena.js'
+import { arenaConstant, inArena, inKernelMemory, type Operand } from './arena.js'
 import type { KernelExports } from './kernel-module.js'
 import type { RealArray } from './plain.js'
 
@@ -77,7 +77,7 @@ function convolveWith(place: Place, product: GatheredProduct, image: RealArray, 
     { array: added === undefined ? new Float32Array(0) : part(added, outputs * plane), use: 'read' },
   ]
   const tables = products.flatMap(({ weights, steps, origins, targets }): Operand[] =>
-    [weights, steps, origins, targets].map(array => ({ array, use: 'read' }))
+    [weights, ...[steps, origins, targets].map(arenaConstant)].map(array => ({ array, use: 'read' }))
   )
   return place([...fixed, ...tables], (kernel, ...at) => {
     for (let from = first; from < end; from += product.tile) {

@@ -1,5 +1,5 @@
 /** @file Pools over the windows of planes: the largest number, where it is, or the sum. */
-import { inKernelMemory } from './arena.js'
+import { arenaConstant, inKernelMemory } from './arena.js'
 import type { Padding } from './gathered.js'
 import type { RealArray } from './plain.js'
 
@@ -36,12 +36,13 @@ export function pool(kind: 'maximum' | 'sum', windows: Pool, x: RealArray, out: 
   const Numbers = x.constructor as new(length: number) => RealArray
   const room = new Numbers(padding === undefined ? 0 : most * step).fill(padding?.value ?? 0)
   const operands = [{ array: x, use: 'read' }, { array: out, use: 'write' }, { array: room, use: 'read' }, {
-    array: origins,
+    array: arenaConstant(origins),
     use: 'read',
-  }, { array: steps, use: 'read' }, ...(places === undefined ? [] : [{ array: places.firstPlaces, use: 'read' }, {
-    array: places.places,
-    use: 'read',
-  }, { array: places.indices, use: 'write' }] as const)] as const
+  }, { array: arenaConstant(steps), use: 'read' },
+    ...(places === undefined ? [] : [{ array: places.firstPlaces, use: 'read' }, {
+      array: places.places,
+      use: 'read',
+    }, { array: places.indices, use: 'write' }] as const)] as const
   const done = inKernelMemory(operands, (kernel, ...[atX, atOut, atRoom, ...tables]) => {
     const [positions, largest, sum, spread] = size === 8
       ? [kernel.poolPositions64, kernel.poolMaximum64, kernel.poolSum64, kernel.spreadPlanes64]

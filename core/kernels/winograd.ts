@@ -1,5 +1,5 @@
 /** @file Convolutions of 3 x 3 by Winograd's minimal filtering, in the arena of the kernels. */
-import { inArena } from './arena.js'
+import { arenaConstant, inArena } from './arena.js'
 import { type Padding, spreadTile } from './gathered.js'
 import type { RealArray } from './plain.js'
 
@@ -55,9 +55,9 @@ export function winograd(convolution: WinogradConvolution, image: RealArray, out
     { array: convolution.room, use: 'write' },
     { array: bias ?? none, use: 'read' },
     { array: added ?? none, use: 'read' },
-    { array: convolution.origins, use: 'read' },
-    { array: convolution.targets, use: 'read' },
-    { array: convolution.edges, use: 'read' },
+    { array: arenaConstant(convolution.origins), use: 'read' },
+    { array: arenaConstant(convolution.targets), use: 'read' },
+    { array: arenaConstant(convolution.edges), use: 'read' },
   ], (kernel, ...[atImage, atOut, atPadded, weights, kernels, room, atBias, atAdded, origins, targets, edges]) => {
     const [transform, run] = size === 8
       ? [kernel.winogradWeights64, kernel.winograd64]

@@ -10,17 +10,18 @@ import { addGatheredGram, convolve } from '../kernels/gathered.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import { sizeOf, type Tensor, tensor } from '../tensor/tensor.js'
 import { sumToShape } from './cotangents.js'
-import { gatheredProducts, gatheredTables, type GatheredWindow, gatheredWindow, repeated,
+import { gatheredProducts, gatheredTables, gatheredWindow, type ProductTables, productTables, repeated,
   tileExamples } from './gathered-window.js'
 import { badNode, batchAxisError, integersAttribute, numberAttribute, requiredInput } from './node-attributes.js'
 import type { BackwardContext, InferredValue, KernelContext, Operator } from './operator.js'
 import { unfoldRows } from './patches.js'
+import { planned } from './planned.js'
 import { mergeFront, splitFront } from './seed-batches.js'
 import { formatDims } from './shape-rules.js'
 import { CHANNEL_AXIS, type Convolution, kernelExtents, kernelSize, planeSize, positionsOf, slidingWindow,
   spatialExtents, threeAxes, transposedAttributes, windowAttributes, windowAttributesOf,
   type WindowAxis } from './window.js'
-import { runWinograd, suitsWinograd, winogradNumbers } from './winograd.js'
+import { runWinograd, suitsWinograd, winogradNumbers, type WinogradPlan, winogradPlan } from './winograd.js'
 
 function realData(node: Node, { data }: Tensor): RealArray {
   if (data instanceof Uint8Array) throw badNode(node, 'its inputs must be numbers; one is of type bool.')
@@ -67,18 +68,35 @@ function convolutionOf(node: Node, shape: readonly Dim[], weight: readonly numbe
     transposed: false }
 }
 
-/** The part of a product's plan that needs no numbers. */
-function gatheredTile(convolution: Convolution,
-  examples: number): { readonly gathered: GatheredWindow, readonly tile: number, readonly paddedNumbers: number } {
-  const gathered = gatheredWindow(threeAxes(convolution.window), convolution.transposed)
-  const tile = tileExamples(gathered, convolution.in, examples)
-  return { gathered, tile, paddedNumbers: gathered.needsPadding ? tile * convolution.in * gathered.padding.plane : 0 }
-}
-
 /** Numbers beside inputs and outputs: padded planes, and the weights of a transposed convolution turned round. */
 function workspaceNumbers(convolution: Convolution, examples: number, weight: readonly number[]): number {
   if (suitsWinograd(convolution, examples)) return winogradNumbers(convolution, examples)
-  return gatheredTile(convolution, examples).paddedNumbers + (convolution.transposed ? sizeOf(weight) : 0)
+  const gathered = gatheredWindow(threeAxes(convolution.window), convolution.transposed)
+  const padded = tileExamples(gathered, convolution.in, examples) * convolution.in * gathered.padding.plane
+  return (gathered.needsPadding ? padded : 0) + (convolution.transposed ? sizeOf(weight) : 0)
+}
+
+/** What the shapes decide of a convolution. */
+interface ConvolutionPlan {
+  readonly convolution: Convolution
+  /** Extents of the result. */
+  readonly shape: readonly number[]
+  readonly winograd: WinogradPlan | undefined
+  readonly tables: ProductTables
+}
+
+function convolutionPlan(convolution: Convolution, examples: number, size: number): ConvolutionPlan {
+  const { window, out, transposed } = convolution
+  let tables: ProductTables | undefined
+  return {
+    convolution,
+    shape: [examples, out, ...window.map(axis => (transposed ? axis.input : axis.output))],
+    winograd: suitsWinograd(convolution, examples) ? winogradPlan(convolution, examples, size) : undefined,
+    // Of no use where the filtering does the work.
+    get tables(): ProductTables {
+      return tables ??= productTables(gatheredWindow(threeAxes(window), transposed), convolution, examples, size)
+    },
+  }
 }
 
 /** What is added to a convolution, and whether negative sums become 0. */
@@ -88,36 +106,30 @@ interface Finish {
   readonly rectified: boolean
 }
 
-function runConvolution(node: Node, convolution: Convolution, x: Tensor, weight: Tensor,
+function runConvolution(node: Node, plan: ConvolutionPlan, x: Tensor, weight: Tensor,
   { bias, added, rectified }: Finish, context: KernelContext): Tensor {
-  const { window: axes, groups, in: channels, out: outputs, transposed } = convolution
-  const space = axes.map(axis => (transposed ? axis.input : axis.output))
-  const shape = [x.shape[0], outputs, ...space]
-  const out: Tensor = { dtype: x.dtype, shape, data: context.allocate(x.dtype, sizeOf(shape)) }
+  const { convolution, shape, winograd } = plan
+  const allocate = (length: number): RealArray => context.allocate(x.dtype, length) as RealArray
+  const out: Tensor = { dtype: x.dtype, shape, data: allocate(sizeOf(shape)) }
   const real = (value: Tensor | undefined): RealArray | undefined => value && realData(node, value)
   const finish = { bias: real(bias), added: real(added), rectified }
-  if (suitsWinograd(convolution, x.shape[0]) &&
-    runWinograd(convolution, realData(node, x), realData(node, weight), finish, x.shape[0], realData(node, out),
-      length => realData(node, { ...out, data: context.allocate(x.dtype, length) }))) return out
-  const { gathered, tile, paddedNumbers } = gatheredTile(convolution, x.shape[0])
-  const padded = paddedNumbers === 0
-    ? undefined
-    // Between the lines that are copied in nothing writes again.
-    : realData(node, { ...out, data: context.allocate(x.dtype, paddedNumbers).fill(0) })
-  const window = threeAxes(axes)
+  const [image, weights, results] = [x, weight, out].map(value => realData(node, value))
+  if (winograd !== undefined && runWinograd(winograd, image, weights, finish, results, allocate)) return out
+  const { padding, tile, paddedNumbers, products } = plan.tables
   convolve({
     examples: x.shape[0],
     tile,
-    groups,
-    channels,
-    outputs,
+    groups: convolution.groups,
+    channels: convolution.in,
+    outputs: convolution.out,
     imagePlane: sizeOf(x.shape.slice(CHANNEL_AXIS + 1)),
-    plane: sizeOf(space),
-    ...(padded === undefined ? {} : { padded }),
-    padding: gathered.padding,
-    products: gatheredProducts(gathered, window, convolution, tile, realData(node, weight), transposed),
+    plane: sizeOf(shape.slice(CHANNEL_AXIS + 1)),
+    // Between the lines that are copied in nothing writes again.
+    ...(paddedNumbers === 0 ? {} : { padded: allocate(paddedNumbers).fill(0) }),
+    padding,
+    products: gatheredProducts(products, convolution, kernelSize(convolution.window), weights),
     ...finish,
-  }, realData(node, x), realData(node, out))
+  }, image, results)
   return out
 }
 
@@ -139,7 +151,9 @@ function convolutionOperator(op: string, resolve: typeof convolutionOf, backward
     },
     run(node, inputs, context) {
       const [x, weight] = [requiredInput(node, inputs, 0), requiredInput(node, inputs, 1)]
-      return [runConvolution(node, resolve(node, x.shape, weight.shape), x, weight, finish(node, inputs), context)]
+      const plan = planned(node, [x.shape, weight.shape, x.dtype],
+        () => convolutionPlan(resolve(node, x.shape, weight.shape), x.shape[0], realData(node, x).BYTES_PER_ELEMENT))
+      return [runConvolution(node, plan, x, weight, finish(node, inputs), context)]
     },
     workspace: (node, [x, weight]) => workspaceNumbers(resolve(node, x, weight), x[0], weight),
   }

@@ -6,7 +6,7 @@
  */
 import type { Padding, Placed } from '../kernels/gathered.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
-import { kernelSize, type Window, type WindowAxis } from './window.js'
+import type { Window, WindowAxis } from './window.js'
 
 /** Columns of a tile, so that weights which are packed again for every tile cost little. */
 const COLUMNS = 1024
@@ -87,22 +87,40 @@ export interface GatheredChannels {
   readonly out: number
 }
 
+/** Tables of the products of a window, one for each combination of the axes' phases, for a tile of examples. */
+export interface ProductTables {
+  readonly tile: number
+  /** Numbers of the padded planes of a tile; none where no window reaches beyond the image. */
+  readonly paddedNumbers: number
+  readonly padding: Padding
+  readonly products: readonly (Omit<Placed, 'weights'> & { readonly elements: Int32Array })[]
+}
+
+/** The tables of a window between channels, in numbers of `size` bytes. */
+export function productTables(gathered: GatheredWindow, channels: GatheredChannels, examples: number,
+  size: number): ProductTables {
+  const { axes, padding, needsPadding } = gathered
+  const tile = tileExamples(gathered, channels.in, examples)
+  const plane = axes.reduce((product, axis) => product * axis.output, 1)
+  return { tile, padding, paddedNumbers: needsPadding ? tile * channels.in * padding.plane : 0,
+    products: gatheredTables(gathered, size).map(({ steps, origins, targets, elements }) => ({
+      steps: repeated(steps, channels.in / channels.groups, padding.plane * size),
+      origins: repeated(origins, tile, channels.in * padding.plane * size),
+      targets: repeated(targets, tile, channels.out * plane * size),
+      elements,
+    })) }
+}
+
 /**
- * The products of a window for a tile of examples, one for each combination of the axes' phases.
+ * The products of a window.
+ * @param kernel elements of the window
  * @param weights out x (in / groups) x kernel, or in x (out / groups) x kernel of a transposed convolution
  */
-export function gatheredProducts(gathered: GatheredWindow, window: Window, channels: GatheredChannels, tile: number,
-  weights: RealArray, transposed: boolean): Placed[] {
-  const { axes } = gathered
-  const size = weights.BYTES_PER_ELEMENT
-  const kernel = kernelSize(window)
-  const plane = axes.reduce((product, axis) => product * axis.output, 1)
-  return gatheredTables(gathered, size).map(({ steps, origins, targets, elements }) => ({
-    steps: repeated(steps, channels.in / channels.groups, gathered.padding.plane * size),
-    origins: repeated(origins, tile, channels.in * gathered.padding.plane * size),
-    targets: repeated(targets, tile, channels.out * plane * size),
-    weights: transposed ? turned(weights, channels, elements, kernel) : weights,
-  }))
+export function gatheredProducts(products: ProductTables['products'],
+  channels: GatheredChannels & { readonly transposed: boolean }, kernel: number, weights: RealArray): Placed[] {
+  return products.map(({ steps, origins, targets, elements }) => ({ steps, origins, targets,
+    weights: channels.transposed ? turned(weights, channels, elements, kernel) : weights })
+  )
 }
 
 /** The windows of one plane, for each combination of the axes' phases, in units of `size`. */

@@ -10,6 +10,7 @@ import { gatheredTables, gatheredWindow } from './gathered-window.js'
 import { badNode, numberAttribute, requiredInput } from './node-attributes.js'
 import type { BackwardContext, InferredValue, KernelContext, Operator } from './operator.js'
 import { type Shifts, shiftsOf } from './patches.js'
+import { planned } from './planned.js'
 import { appendScatterRows } from './scatter-rows.js'
 import { mergeFront, splitFront } from './seed-batches.js'
 import { cotangentTarget } from './shape-rules.js'
@@ -50,9 +51,27 @@ function poolChannels(x: Tensor, axes: readonly WindowAxis[], context: KernelCon
   return { dtype: x.dtype, shape: [examples, channels, ...axes.map(axis => axis.output)], data }
 }
 
+/** How a node pools values of a shape. */
+interface PoolPlan {
+  readonly axes: readonly WindowAxis[]
+  readonly shape: readonly number[]
+  readonly windows: Pool
+  readonly firstPlaces: Int32Array
+  readonly places: Int32Array
+}
+
+/** The plan of a node whose windows hold `value` beyond a plane. */
+function poolPlan(node: Node, x: Tensor, value: number): PoolPlan {
+  return planned(node, [x.shape, x.dtype], () => {
+    const axes = windowOf(node, x.shape)
+    return { axes, shape: [...x.shape.slice(0, CHANNEL_AXIS + 1), ...axes.map(axis => axis.output)],
+      ...planeWindows(x, axes, value) }
+  })
+}
+
 /** The windows of every plane, and, for places, where their numbers lie in it. */
 function planeWindows(x: Tensor, axes: readonly WindowAxis[],
-  value: number): { readonly windows: Pool, readonly firstPlaces: Int32Array, readonly places: Int32Array } {
+  value: number): Pick<PoolPlan, 'windows' | 'firstPlaces' | 'places'> {
   const window = threeAxes(axes)
   const gathered = gatheredWindow(window, false)
   const [{ origins, steps }] = gatheredTables(gathered, x.data.BYTES_PER_ELEMENT)
@@ -84,16 +103,14 @@ const maxPool: Operator = {
   },
   run(node, inputs, context) {
     const x = requiredInput(node, inputs, 0)
-    const axes = windowOf(node, x.shape)
-    const { windows, ...places } = planeWindows(x, axes, -Infinity)
-    const shape = [...x.shape.slice(0, CHANNEL_AXIS + 1), ...axes.map(axis => axis.output)]
+    const { windows, shape, firstPlaces, places } = poolPlan(node, x, -Infinity)
     const y: Tensor = { dtype: x.dtype, shape, data: context.allocate(x.dtype, sizeOf(shape)) }
     if ((node.outputs[1] ?? '') === '') {
       pool('maximum', windows, realData(x), realData(y))
       return [y]
     }
     const indices = context.allocate('int64', y.data.length)
-    pool('maximum', windows, realData(x), realData(y), { ...places, indices: indices as Float64Array })
+    pool('maximum', windows, realData(x), realData(y), { firstPlaces, places, indices: indices as Float64Array })
     return [y, { dtype: 'int64', shape, data: indices }]
   },
   backward({ builder, node, inputs: [x], outputs: [y], cotangents: [cotangent] }) {
@@ -158,10 +175,9 @@ const averagePool: Operator = {
   infer: (node, inputs) => [inferPool(node, requiredInput(node, inputs, 0))],
   run(node, inputs, context) {
     const x = requiredInput(node, inputs, 0)
-    const axes = windowOf(node, x.shape)
-    const shape = [...x.shape.slice(0, CHANNEL_AXIS + 1), ...axes.map(axis => axis.output)]
+    const { axes, shape, windows } = poolPlan(node, x, 0)
     const y: Tensor = { dtype: x.dtype, shape, data: context.allocate(x.dtype, sizeOf(shape)) }
-    pool('sum', planeWindows(x, axes, 0).windows, realData(x), realData(y))
+    pool('sum', windows, realData(x), realData(y))
     const counts = countElements(node, axes)
     for (let from = 0; from < y.data.length; from += counts.length) {
       for (let i = 0; i < counts.length; i++) y.data[from + i] /= counts[i]

@@ -63,20 +63,13 @@ export function winogradNumbers(convolution: Convolution, examples: number): num
   return tileExamples(plane, convolution, examples) * convolution.in * paddingOf(plane).plane + kernels + room
 }
 
-/**
- * The convolution of an image with weights in the layout of its node.
- * @returns false, and nothing is done, where the arrays do not live in the arena
- */
-export function runWinograd(convolution: Convolution, image: RealArray, weights: RealArray,
-  finish: Pick<WinogradConvolution, 'bias' | 'added' | 'rectified'>, examples: number, out: RealArray,
-  allocate: (length: number) => RealArray): boolean {
+/** What the shapes decide, in numbers of `size` bytes. */
+export function winogradPlan(convolution: Convolution, examples: number, size: number) {
   const { in: channels, out: outputs, transposed } = convolution
   const plane = planeOf(convolution)
   const padding = paddingOf(plane)
   const tile = tileExamples(plane, convolution, examples)
-  const size = out.BYTES_PER_ELEMENT
-  const { kernels, room } = winogradRoom(outputs, channels, size)
-  return winograd({
+  return {
     examples,
     tile,
     tiles: tilesOf(plane),
@@ -86,10 +79,27 @@ export function runWinograd(convolution: Convolution, image: RealArray, weights:
     plane: plane.outputs[0] * plane.outputs[1],
     line: plane.outputs[1],
     padding,
-    padded: allocate(tile * channels * padding.plane).fill(0),
     ...tileTables(plane, padding, tile, channels, outputs, size),
-    weights,
     turned: transposed,
+  }
+}
+
+/** What is kept of a convolution from run to run. */
+export type WinogradPlan = ReturnType<typeof winogradPlan>
+
+/**
+ * The convolution of an image with weights in the layout of its node.
+ * @returns false, and nothing is done, where the arrays do not live in the arena
+ */
+export function runWinograd(plan: WinogradPlan, image: RealArray, weights: RealArray,
+  finish: Pick<WinogradConvolution, 'bias' | 'added' | 'rectified'>, out: RealArray,
+  allocate: (length: number) => RealArray): boolean {
+  const { tile, channels, outputs, padding } = plan
+  const { kernels, room } = winogradRoom(outputs, channels, out.BYTES_PER_ELEMENT)
+  return winograd({
+    ...plan,
+    padded: allocate(tile * channels * padding.plane).fill(0),
+    weights,
     kernels: allocate(kernels),
     room: allocate(room),
     ...finish,

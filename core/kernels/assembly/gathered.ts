@@ -4,12 +4,9 @@
  * of their elements), and so are the positions of a value whose channels come first. Tables hold bytes, as i32.
  */
 import { COLUMNS, multiplyPacked, packedA, packedB, passDepth, ROWS } from './gemm'
-import { BLOCK_ROWS, blockColumns, microKernel, packedNumber } from './micro-kernel'
+import { BLOCK_ROWS, blockColumns, microKernel, packedNumber, spread } from './micro-kernel'
 import { packAcross, packTwice, transposeFour } from './pack'
 import { lanes, multiplyAdd } from './simd'
-
-/** Columns that are packed at a time while the packed weights stay: they do not leave the inner cache. */
-const FEW_COLUMNS: i32 = 32
 
 const block: usize = memory.data(128, 16)
 
@@ -148,11 +145,13 @@ export function convolve<T extends number>(channels: i32, columns: i32, depth: i
   }
   const most = passDepth<T>()
   const strideA = <usize> depth * sizeof<T>()
-  const kept = channels <= ROWS && depth <= most
-  if (kept) packWeights<T>(channels, depth, weights, strideA)
-  const step = kept ? FEW_COLUMNS : COLUMNS
-  for (let j = 0; j < columns; j += step) {
-    const count = min(step, columns - j)
+  if (channels <= ROWS && depth <= most) {
+    packWeights<T>(channels, depth, weights, strideA)
+    convolvePanels<T>(channels, columns, depth, image, origins, steps, bias, added, rectified, out, plane, targets)
+    return
+  }
+  for (let j = 0; j < columns; j += COLUMNS) {
+    const count = min(COLUMNS, columns - j)
     const at = <usize> j << 2
     let p = 0
     do {
@@ -161,8 +160,8 @@ export function convolve<T extends number>(channels: i32, columns: i32, depth: i
       for (let i = 0; i < channels; i += ROWS) {
         const rows = min(ROWS, channels - i)
         const below = <usize> i * plane
-        if (!kept) packWeights<T>(rows, part, weights + <usize> i * strideA + <usize> p * sizeof<T>(), strideA)
-        multiplyInto<T>(rows, count, part, p == 0, bias == 0 ? 0 : bias + <usize> i * sizeof<T>(),
+        packWeights<T>(rows, part, weights + <usize> i * strideA + <usize> p * sizeof<T>(), strideA)
+        multiplyInto<T>(rows, count, part, packedA, p == 0, bias == 0 ? 0 : bias + <usize> i * sizeof<T>(),
           p + part < depth || added == 0 ? 0 : added + below, rectified && p + part >= depth, out + below, plane,
           targets + at)
       }
@@ -171,14 +170,115 @@ export function convolve<T extends number>(channels: i32, columns: i32, depth: i
   }
 }
 
+/** The same for packed weights of all channels, panel by panel. */
+function convolvePanels<T extends number>(channels: i32, columns: i32, depth: i32, image: usize, origins: usize,
+  steps: usize, bias: usize, added: usize, rectified: bool, out: usize, plane: usize, targets: usize): void {
+  const width = blockColumns<T>()
+  const half = <usize> lanes<T>() << 2
+  const full = channels & -BLOCK_ROWS
+  const panelA = <usize> (BLOCK_ROWS * depth) * packedNumber<T>()
+  for (let j = 0; j < columns; j += width) {
+    const count = min(width, columns - j)
+    const whole = count == width && adjoin<T>(targets, lanes<T>()) && adjoin<T>(targets + half, lanes<T>())
+    // What lies in vectors in the image need not be packed.
+    const direct = whole && adjoin<T>(origins, lanes<T>()) && adjoin<T>(origins + half, lanes<T>())
+    const rows = whole ? full : 0
+    if (!direct || rows < channels) packGathered<T>(width, count, depth, image, origins, steps, packedB)
+    const first = direct ? image + entry(origins, 0) : packedB
+    const second = direct ? image + entry(origins, lanes<T>()) : packedB + 16
+    let a = packedA
+    for (let i = 0; i < rows; i += BLOCK_ROWS) {
+      const below = out + <usize> i * plane
+      const own = added == 0 ? 0 : added + <usize> i * plane
+      const shift = bias == 0 ? 0 : bias + <usize> i * sizeof<T>()
+      const low = entry(targets, 0), high = entry(targets, lanes<T>())
+      if (direct) convolveBlock<T>(true, depth, a, first, second, steps, shift, own, rectified, below, plane, low, high)
+      else convolveBlock<T>(false, depth, a, first, second, steps, shift, own, rectified, below, plane, low, high)
+      a += panelA
+    }
+    if (rows < channels) {
+      multiplyInto<T>(channels - rows, count, depth, a, true, bias == 0 ? 0 : bias + <usize> rows * sizeof<T>(),
+        added == 0 ? 0 : added + <usize> rows * plane, rectified, out + <usize> rows * plane, plane, targets)
+    }
+    origins += <usize> width << 2
+    targets += <usize> width << 2
+  }
+}
+
+/**
+ * Four channels of two vectors of columns, from bias to rectifier in registers.
+ * @param direct whether the columns' numbers p lie at `first` and `second` plus step p, or in a panel, all 32 bytes
+ * @param low where the results of the first vector belong, from the start of a channel; `high` of the second
+ */
+// @ts-ignore: decorator
+@inline
+function convolveBlock<T extends number>(direct: bool, depth: i32, a: usize, first: usize, second: usize, steps: usize,
+  bias: usize, added: usize, rectified: bool, out: usize, plane: usize, low: usize, high: usize): void {
+  const size = packedNumber<T>()
+  let c00 = biasOf<T>(bias, 0), c01 = c00
+  let c10 = biasOf<T>(bias, 1), c11 = c10
+  let c20 = biasOf<T>(bias, 2), c21 = c20
+  let c30 = biasOf<T>(bias, 3), c31 = c30
+  for (const end = a + <usize> (BLOCK_ROWS * depth) * size; a < end; a += BLOCK_ROWS * size) {
+    const step = direct ? entry(steps, 0) : 0
+    const b0 = v128.load(first + step)
+    const b1 = v128.load(second + step)
+    const a0 = spread<T>(a)
+    c00 = multiplyAdd<T>(a0, b0, c00)
+    c01 = multiplyAdd<T>(a0, b1, c01)
+    const a1 = spread<T>(a + size)
+    c10 = multiplyAdd<T>(a1, b0, c10)
+    c11 = multiplyAdd<T>(a1, b1, c11)
+    const a2 = spread<T>(a + 2 * size)
+    c20 = multiplyAdd<T>(a2, b0, c20)
+    c21 = multiplyAdd<T>(a2, b1, c21)
+    const a3 = spread<T>(a + 3 * size)
+    c30 = multiplyAdd<T>(a3, b0, c30)
+    c31 = multiplyAdd<T>(a3, b1, c31)
+    if (direct) steps += 4
+    else {
+      first += 32
+      second += 32
+    }
+  }
+  storeFinished<T>(c00, c01, added, rectified, out, low, high)
+  storeFinished<T>(c10, c11, added == 0 ? 0 : added + plane, rectified, out + plane, low, high)
+  storeFinished<T>(c20, c21, added == 0 ? 0 : added + 2 * plane, rectified, out + 2 * plane, low, high)
+  storeFinished<T>(c30, c31, added == 0 ? 0 : added + 3 * plane, rectified, out + 3 * plane, low, high)
+}
+
+// @ts-ignore: decorator
+@inline
+function biasOf<T extends number>(bias: usize, channel: usize): v128 {
+  return bias == 0 ? v128.splat<T>(<T> 0) : v128.load_splat<T>(bias + channel * sizeof<T>())
+}
+
+/** Two vectors of a channel, with what is added, rectified or not. */
+// @ts-ignore: decorator
+@inline
+function storeFinished<T extends number>(first: v128, second: v128, added: usize, rectified: bool, out: usize,
+  low: usize, high: usize): void {
+  if (added != 0) {
+    first = v128.add<T>(first, v128.load(added + low))
+    second = v128.add<T>(second, v128.load(added + high))
+  }
+  if (rectified) {
+    const zero = v128.splat<T>(<T> 0)
+    first = v128.andnot(first, v128.lt<T>(first, zero))
+    second = v128.andnot(second, v128.lt<T>(second, zero))
+  }
+  v128.store(out + low, first)
+  v128.store(out + high, second)
+}
+
 function packWeights<T extends number>(rows: i32, depth: i32, weights: usize, stride: usize): void {
   if (sizeof<T>() == 8) packTwice(rows, depth, weights, stride, 8, packedA)
   else packAcross<T>(BLOCK_ROWS, rows, depth, weights, stride, packedA)
 }
 
 /** The packed product, block by block, each finished while it is in the innermost cache. */
-function multiplyInto<T extends number>(rows: i32, columns: i32, depth: i32, first: bool, bias: usize, added: usize,
-  rectified: bool, out: usize, plane: usize, targets: usize): void {
+function multiplyInto<T extends number>(rows: i32, columns: i32, depth: i32, a: usize, first: bool, bias: usize,
+  added: usize, rectified: bool, out: usize, plane: usize, targets: usize): void {
   const width = blockColumns<T>()
   const rowBytes: usize = 32
   let panelB = packedB
@@ -186,7 +286,7 @@ function multiplyInto<T extends number>(rows: i32, columns: i32, depth: i32, fir
     const places = targets + (<usize> j << 2)
     const count = min(width, columns - j)
     const whole = count == width && adjoin<T>(places, width)
-    let panelA = packedA
+    let panelA = a
     for (let i = 0; i < rows; i += BLOCK_ROWS) {
       const own = min(BLOCK_ROWS, rows - i)
       const to = out + <usize> i * plane

@@ -23,7 +23,7 @@ export function packedNumber<T extends number>(): usize {
 /** One number of a packed panel of A in every lane. */
 // @ts-ignore: decorator
 @inline
-function spread<T extends number>(address: usize): v128 {
+export function spread<T extends number>(address: usize): v128 {
   return sizeof<T>() == 8 ? v128.load(address) : v128.load32_splat(address)
 }
 
@@ -35,6 +35,18 @@ function spread<T extends number>(address: usize): v128 {
  * @param c address of the block, of row stride `rowBytes`
  */
 export function microKernel<T extends number>(depth: i32, a: usize, b: usize, alpha: T, c: usize,
+  rowBytes: usize): void {
+  multiplyBlock<T>(false, depth, a, b, alpha, c, rowBytes)
+}
+
+/** C = sum_p a_p b_p for one full block of C, which is not read. */
+export function microProduct<T extends number>(depth: i32, a: usize, b: usize, c: usize, rowBytes: usize): void {
+  multiplyBlock<T>(true, depth, a, b, <T> 1, c, rowBytes)
+}
+
+// @ts-ignore: decorator
+@inline
+function multiplyBlock<T extends number>(fresh: bool, depth: i32, a: usize, b: usize, alpha: T, c: usize,
   rowBytes: usize): void {
   const size = packedNumber<T>()
   let c00 = v128.splat<T>(<T> 0), c01 = c00
@@ -60,11 +72,25 @@ export function microKernel<T extends number>(depth: i32, a: usize, b: usize, al
     a += 4 * size
     b += 32
   }
+  if (fresh) {
+    storeRow(c00, c01, c)
+    storeRow(c10, c11, c + rowBytes)
+    storeRow(c20, c21, c + 2 * rowBytes)
+    storeRow(c30, c31, c + 3 * rowBytes)
+    return
+  }
   const scale = v128.splat<T>(alpha)
   addRow<T>(scale, c00, c01, c)
   addRow<T>(scale, c10, c11, c + rowBytes)
   addRow<T>(scale, c20, c21, c + 2 * rowBytes)
   addRow<T>(scale, c30, c31, c + 3 * rowBytes)
+}
+
+// @ts-ignore: decorator
+@inline
+function storeRow(first: v128, second: v128, row: usize): void {
+  v128.store(row, first)
+  v128.store(row, second, 16)
 }
 
 // @ts-ignore: decorator

@@ -4,7 +4,7 @@
  * channels in place of 36. y = A' [(G g G') . (B' d B)] A for the kernel g and the tile d of 4 x 4 inputs.
  */
 import { entry, everySecond, gather, isEverySecond } from './gathered'
-import { BLOCK_ROWS, blockColumns, microKernel, packedNumber } from './micro-kernel'
+import { BLOCK_ROWS, blockColumns, microProduct, packedNumber } from './micro-kernel'
 import { lanes } from './simd'
 
 /** Products of one tile. */
@@ -12,6 +12,8 @@ const TERMS: i32 = 16
 /** Channels of the result that are made at a time, and panels of tiles. */
 const ROWS: i32 = 32
 const PANELS: i32 = 8
+/** Of up to so many inputs a block's stay in the cache while four channels at a time are made and finished. */
+const FEW_INPUTS: i32 = 32
 
 /** TERMS x ROWS x tiles. */
 const products: usize = memory.data(16 * 32 * 8 * 32, 16)
@@ -112,38 +114,36 @@ export function winograd<T extends number>(outputs: i32, inputs: i32, tiles: i32
   line: usize, origins: usize, kernels: usize, room: usize, bias: usize, added: usize, rectified: bool, out: usize,
   outPlane: usize, outLine: usize, targets: usize, edges: usize): void {
   const width = blockColumns<T>()
-  const most = blockTiles<T>()
-  const rowBytes = <usize> most * sizeof<T>()
+  const block = blockTiles<T>()
+  const most = inputs <= FEW_INPUTS ? BLOCK_ROWS : ROWS
+  const rowBytes = <usize> block * sizeof<T>()
   const panelBytes = <usize> inputs << 5
   const aBytes = <usize> (BLOCK_ROWS * inputs) * packedNumber<T>()
   const panelsA = (outputs + BLOCK_ROWS - 1) / BLOCK_ROWS
-  for (let t = 0; t < tiles; t += most) {
-    const count = min(most, tiles - t)
+  for (let t = 0; t < tiles; t += block) {
+    const count = min(block, tiles - t)
     const panels = (count + width - 1) / width
     for (let panel = 0; panel < panels; panel++) {
       transformPanel<T>(inputs, image, plane, line, origins + (<usize> (t + panel * width) << 2),
         room + <usize> panel * panelBytes, <usize> PANELS * panelBytes)
     }
-    for (let o = 0; o < outputs; o += ROWS) {
-      const rows = min(ROWS, outputs - o)
-      memory.fill(products, 0, <usize> (TERMS * ROWS) * rowBytes)
+    for (let o = 0; o < outputs; o += most) {
+      const rows = min(most, outputs - o)
       for (let term = 0; term < TERMS; term++) {
-        const own = products + <usize> (term * ROWS) * rowBytes
+        const own = products + <usize> (term * most) * rowBytes
         const a = kernels + <usize> (term * panelsA + o / BLOCK_ROWS) * aBytes
         for (let panel = 0; panel < panels; panel++) {
           const b = room + <usize> (term * PANELS + panel) * panelBytes
           for (let r = 0; r < rows; r += BLOCK_ROWS) {
-            microKernel<T>(inputs, a + <usize> (r / BLOCK_ROWS) * aBytes, b, <T> 1,
+            microProduct<T>(inputs, a + <usize> (r / BLOCK_ROWS) * aBytes, b,
               own + <usize> r * rowBytes + (<usize> panel << 5), rowBytes)
           }
         }
       }
-      for (let r = 0; r < rows; r++) {
-        const below = <usize> (o + r) * outPlane
-        finishRow<T>(count, products + <usize> r * rowBytes, <usize> ROWS * rowBytes,
-          bias == 0 ? <T> 0 : load<T>(bias + <usize> (o + r) * sizeof<T>()), added == 0 ? 0 : added + below, rectified,
-          out + below, outLine, targets + (<usize> t << 2), edges + (<usize> t << 2))
-      }
+      const below = <usize> o * outPlane
+      finishTiles<T>(rows, count, rowBytes, <usize> most * rowBytes,
+        bias == 0 ? 0 : bias + <usize> o * sizeof<T>(), added == 0 ? 0 : added + below, rectified, out + below,
+        outPlane, outLine, targets + (<usize> t << 2), edges + (<usize> t << 2))
     }
   }
 }
@@ -214,56 +214,72 @@ function storeTerms<T extends number>(to: usize, termBytes: usize, a: v128, b: v
   v128.store(to + 3 * termBytes, v128.sub<T>(b, d))
 }
 
-/** A' m A of the tiles of one channel, with what is added, where it belongs. */
-function finishRow<T extends number>(count: i32, from: usize, termBytes: usize, bias: T, added: usize, rectified: bool,
-  out: usize, line: usize, targets: usize, edges: usize): void {
+/** A' m A of the tiles of some channels, with what is added, where it belongs. */
+function finishTiles<T extends number>(rows: i32, count: i32, rowBytes: usize, termBytes: usize, bias: usize,
+  added: usize, rectified: bool, out: usize, plane: usize, line: usize, targets: usize, edges: usize): void {
   const step = lanes<T>()
-  const shift = v128.splat<T>(bias)
+  const zero = v128.splat<T>(<T> 0)
   for (let t = 0; t < count; t += step) {
-    let top0 = shift, top1 = shift, bottom0 = shift, bottom1 = shift
-    for (let column: usize = 0; column < 4; column++) {
-      const at = from + column * termBytes
-      const m0 = v128.load(at)
-      const m1 = v128.load(at + 4 * termBytes)
-      const m2 = v128.load(at + 8 * termBytes)
-      const m3 = v128.load(at + 12 * termBytes)
-      const top = v128.add<T>(v128.add<T>(m0, m1), m2)
-      const bottom = v128.sub<T>(v128.sub<T>(m1, m2), m3)
-      if (column < 3) {
-        top0 = v128.add<T>(top0, top)
-        bottom0 = v128.add<T>(bottom0, bottom)
+    const eight = sizeof<T>() == 4 && t + step <= count && isEverySecond<T>(targets) && whole(edges)
+    let from = products + <usize> t * sizeof<T>()
+    let below: usize = 0
+    for (let r = 0; r < rows; r++) {
+      const shift = bias == 0 ? zero : v128.load_splat<T>(bias + <usize> r * sizeof<T>())
+      const top = firstOf<T>(from, termBytes), top1 = firstOf<T>(from + termBytes, termBytes)
+      const top2 = firstOf<T>(from + 2 * termBytes, termBytes), top3 = firstOf<T>(from + 3 * termBytes, termBytes)
+      const end = secondOf<T>(from, termBytes), end1 = secondOf<T>(from + termBytes, termBytes)
+      const end2 = secondOf<T>(from + 2 * termBytes, termBytes), end3 = secondOf<T>(from + 3 * termBytes, termBytes)
+      const a = v128.add<T>(v128.add<T>(v128.add<T>(shift, top), top1), top2)
+      const b = v128.sub<T>(v128.sub<T>(v128.add<T>(shift, top1), top2), top3)
+      const c = v128.add<T>(v128.add<T>(v128.add<T>(shift, end), end1), end2)
+      const d = v128.sub<T>(v128.sub<T>(v128.add<T>(shift, end1), end2), end3)
+      const own = added == 0 ? 0 : added + below
+      if (eight) {
+        const at = entry(targets, 0)
+        finishEight<T>(a, b, added == 0 ? 0 : own + at, rectified, out + below + at)
+        finishEight<T>(c, d, added == 0 ? 0 : own + at + line, rectified, out + below + at + line)
+      } else {
+        v128.store(square, a)
+        v128.store(square, b, 16)
+        v128.store(square, c, 32)
+        v128.store(square, d, 48)
+        finishEdges<T>(min(step, count - t), own, rectified, out + below, line, targets, edges)
       }
-      if (column == 1) {
-        top1 = v128.add<T>(top1, top)
-        bottom1 = v128.add<T>(bottom1, bottom)
-      } else if (column > 1) {
-        top1 = v128.sub<T>(top1, top)
-        bottom1 = v128.sub<T>(bottom1, bottom)
-      }
+      from += rowBytes
+      below += plane
     }
-    if (sizeof<T>() == 4 && t + step <= count && isEverySecond<T>(targets) && whole(edges)) {
-      const at = entry(targets, 0)
-      finishEight<T>(top0, top1, added == 0 ? 0 : added + at, rectified, out + at)
-      finishEight<T>(bottom0, bottom1, added == 0 ? 0 : added + at + line, rectified, out + at + line)
-    } else {
-      v128.store(square, top0)
-      v128.store(square, top1, 16)
-      v128.store(square, bottom0, 32)
-      v128.store(square, bottom1, 48)
-      for (let i = 0; i < min(step, count - t); i++) {
-        const own = square + <usize> i * sizeof<T>()
-        const edge = <i32> entry(edges, i)
-        const at = entry(targets, i)
-        finishNumber<T>(load<T>(own), added, rectified, out, at)
-        if ((edge & 1) != 0) finishNumber<T>(load<T>(own + 16), added, rectified, out, at + sizeof<T>())
-        if ((edge & 2) == 0) continue
-        finishNumber<T>(load<T>(own + 32), added, rectified, out, at + line)
-        if ((edge & 1) != 0) finishNumber<T>(load<T>(own + 48), added, rectified, out, at + line + sizeof<T>())
-      }
-    }
-    from += 16
     targets += <usize> step << 2
     edges += <usize> step << 2
+  }
+}
+
+/** A' of a column, its first number; terms of a column lie four apart. */
+// @ts-ignore: decorator
+@inline
+function firstOf<T extends number>(at: usize, termBytes: usize): v128 {
+  return v128.add<T>(v128.add<T>(v128.load(at), v128.load(at + 4 * termBytes)), v128.load(at + 8 * termBytes))
+}
+
+/** Its second number. */
+// @ts-ignore: decorator
+@inline
+function secondOf<T extends number>(at: usize, termBytes: usize): v128 {
+  return v128.sub<T>(v128.sub<T>(v128.load(at + 4 * termBytes), v128.load(at + 8 * termBytes)),
+    v128.load(at + 12 * termBytes))
+}
+
+/** Some tiles of `square`, of which some may reach beyond the result. */
+function finishEdges<T extends number>(count: i32, added: usize, rectified: bool, out: usize, line: usize,
+  targets: usize, edges: usize): void {
+  for (let i = 0; i < count; i++) {
+    const own = square + <usize> i * sizeof<T>()
+    const edge = <i32> entry(edges, i)
+    const at = entry(targets, i)
+    finishNumber<T>(load<T>(own), added, rectified, out, at)
+    if ((edge & 1) != 0) finishNumber<T>(load<T>(own + 16), added, rectified, out, at + sizeof<T>())
+    if ((edge & 2) == 0) continue
+    finishNumber<T>(load<T>(own + 32), added, rectified, out, at + line)
+    if ((edge & 1) != 0) finishNumber<T>(load<T>(own + 48), added, rectified, out, at + line + sizeof<T>())
   }
 }
 

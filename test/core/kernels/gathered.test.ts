@@ -4,7 +4,7 @@ import { GraphBuilder } from '../../../core/graph/builder.js'
 import { type Attribute, BATCH } from '../../../core/graph/graph.js'
 import { convolve } from '../../../core/kernels/gathered.js'
 import { useKernelBuild } from '../../../core/kernels/kernel-module.js'
-import { gatheredProducts, gatheredWindow, tileExamples } from '../../../core/ops/gathered-window.js'
+import { gatheredProducts, gatheredWindow, productTables, tileExamples } from '../../../core/ops/gathered-window.js'
 import { threeAxes } from '../../../core/ops/window.js'
 import { type Precision, sizeOf, type Tensor, tensor } from '../../../core/tensor/tensor.js'
 import { allBuilds } from './builds.js'
@@ -22,8 +22,14 @@ const CASES: readonly { readonly op: string, readonly x: readonly number[], read
   readonly attributes: Readonly<Record<string, Attribute>> }[] = [
     { op: 'Conv', x: [5, 3, 9, 8], w: [18, 3, 3, 3], attributes: { pads: [1, 1, 1, 1] } },
     { op: 'Conv', x: [3, 70, 4, 4], w: [5, 70, 3, 3], attributes: { pads: [1, 1, 1, 1] } },
-    // By minimal filtering: whole tiles, odd extents, tiles of several examples, one-sided padding.
+    // Vectors that lie in the image as the product reads them: lines of two, of three, and of one and a half.
+    { op: 'Conv', x: [6, 3, 8, 16], w: [22, 3, 3, 3], attributes: { pads: [1, 1, 1, 1] } },
+    { op: 'Conv', x: [5, 3, 6, 12], w: [16, 3, 5, 5], attributes: { pads: [2, 2, 2, 2] } },
+    { op: 'Conv', x: [5, 3, 6, 6], w: [16, 3, 3, 3], attributes: { pads: [1, 1, 1, 1] } },
+    // By minimal filtering: whole tiles, more inputs than stay in the cache, odd extents, tiles of several examples,
+    // one-sided padding.
     { op: 'Conv', x: [3, 17, 8, 16], w: [19, 17, 3, 3], attributes: { pads: [1, 1, 1, 1] } },
+    { op: 'Conv', x: [3, 40, 8, 8], w: [70, 40, 3, 3], attributes: { pads: [1, 1, 1, 1] } },
     { op: 'Conv', x: [9, 16, 7, 5], w: [37, 16, 3, 3], attributes: { pads: [0, 2, 1, 0] } },
     { op: 'Conv', x: [70, 20, 4, 4], w: [16, 20, 3, 3], attributes: { pads: [1, 1, 1, 1] } },
     { op: 'ConvTranspose', x: [5, 18, 6, 9], w: [18, 16, 3, 3], attributes: { pads: [1, 1, 1, 1] } },
@@ -73,6 +79,45 @@ for (const precision of ['float64', 'float32'] as const) {
   })
 }
 
+t.test('the largest of windows alone is that of the plain twin, NaN where one is NaN', async t => {
+  for (const precision of ['float64', 'float32'] as const) {
+    for (const attributes of [{ kernel_shape: [2, 2], strides: [2, 2] }, { kernel_shape: [2, 2] }, {
+      kernel_shape: [3, 3],
+      strides: [2, 2],
+      pads: [1, 1, 1, 1],
+    }, { kernel_shape: [2, 3], strides: [3, 3] }]) {
+      const image = drawn(precision, [2, 40, 9, 14], generator(7))
+      for (let i = 0; i < image.data.length; i += 37) image.data[i] = i % 2 === 0 ? NaN : -Infinity
+      const b = new GraphBuilder(precision)
+      const y = b.node('MaxPool', [b.input('x', [BATCH, 40, 9, 14])], attributes)
+      const graph = b.build([y])
+      const [plain, ...others] = [...builds].reverse().map(build => {
+        useKernelBuild(build)
+        return Array.from(compileGraph(graph, precision).run(new Map([['x', image]])).get(y)!.data)
+      })
+      for (const own of others) t.same(own, plain, JSON.stringify(attributes))
+    }
+  }
+  useKernelBuild(builds[0]!)
+})
+
+t.test('a program that runs again with other numbers of examples uses the tables of each', async t => {
+  const b = new GraphBuilder('float64')
+  const image = drawn('float64', [9, 3, 8, 8], generator(3))
+  const weight = b.constant(drawn('float64', [6, 3, 3, 3], generator(4)))
+  const y = b.node('MaxPool', [b.node('Conv', [b.input('x', [BATCH, 3, 8, 8]), weight])], { kernel_shape: [2, 2] })
+  const program = compileGraph(b.build([y]), 'float64')
+  const run = (count: number): number[] =>
+    Array.from(
+      program.run(
+        new Map([['x', tensor('float64', [count, 3, 8, 8], image.data.slice(0, count * 192) as Float64Array)]]),
+      )
+        .get(y)!.data,
+    )
+  const whole = run(9)
+  for (const count of [1, 4, 9, 2, 1, 9]) t.same(run(count), whole.slice(0, count * whole.length / 9))
+})
+
 t.test('examples that find no room in the arena are convolved tile by tile, with the same numbers', async t => {
   useKernelBuild(builds[0]!)
   const random = generator(9)
@@ -84,12 +129,12 @@ t.test('examples that find no room in the arena are convolved tile by tile, with
   const [image, weights, bias, added] = [examples * channels * 81, outputs * channels * 9, outputs,
     examples * outputs * 81]
     .map(length => Float64Array.from({ length }, () => random() - 0.5))
+  const own = { groups: 1, in: channels, out: outputs, transposed: false }
   const run = (size: number): Float64Array => {
     const out = new Float64Array(examples * outputs * 81)
     convolve({ examples, tile: size, groups: 1, channels, outputs, imagePlane: 81, plane: 81, padding: gathered.padding,
       padded: new Float64Array(size * channels * gathered.padding.plane), bias: bias!, added: added!, rectified: true,
-      products: gatheredProducts(gathered, window, { groups: 1, in: channels, out: outputs }, size, weights!, false) },
-      image!, out)
+      products: gatheredProducts(productTables(gathered, own, size, 8).products, own, 9, weights!) }, image!, out)
     return out
   }
   const fast = [run(tile), run(1)]
