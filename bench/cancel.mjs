@@ -1,17 +1,23 @@
 /**
  * @file How soon long work can be cancelled, and whether it says how long it will still take. Each case runs once, in
  * one thread, and looks at its signal as often as it likes; the longest time of a processor between two looks is the
- * longest that a cancelled call can go on. Kernels are watched as the server of the clients watches them.
+ * longest that a cancelled call can go on. Kernels are watched as the server of the clients watches them. Then, as in
+ * Node, each call runs with a signal, in a thread of its own: how long is the calling thread's event loop held, by the
+ * processor time of that thread between two turns, and how long does a call go on that is cancelled half way?
  *
  *     node bench/cancel.mjs [CASE ...] [--scale 1]
  *
  * Prints a table. `--scale` multiplies the rows.
  */
+import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { BATCH, GraphBuilder, tensor } from '../dist/core/index.js'
+import { withTimeLeft } from '../dist/core/budget/progress.js'
+import { BATCH, GraphBuilder, laplace as core, tensor } from '../dist/core/index.js'
 import { watchKernels } from '../dist/core/kernels/interruption.js'
 import { randomGenerator } from '../dist/core/tensor/random.js'
 import { laplace } from '../dist/index.js'
+import { Posterior } from '../dist/node/posterior.js'
+import { nodeRuntime } from '../dist/node/runtime/runtime.js'
 import { markdownTable } from './format.mjs'
 
 const { values: options, positionals: wanted } = parseArgs({ allowPositionals: true,
@@ -40,22 +46,27 @@ const rows = []
 for (const [name, given] of Object.entries(CASES)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue
   const { graph, x, y, likelihood } = given.channels === undefined ? dense(given) : convolutional(given)
+  const start = work => laplace(graph, { likelihood, threads: 1, engine: 'typescript', ...given.fit }).fit(x, y, work)
   const fit = watchedWork()
-  const posterior = await laplace(graph, { likelihood, threads: 1, engine: 'typescript', ...given.fit })
+  // The core's own calls compute in the calling thread, whatever signal they have.
+  const posterior = await core(graph, { likelihood, threads: 1, engine: 'typescript', ...given.fit }, nodeRuntime)
     .fit(x, y, fit.work)
   const fitted = fit.done()
   const prediction = watchedWork()
-  await posterior.predict(x, prediction.work)
-  for (const [what, each] of [['fit', fitted], ['predict', prediction.done()]]) {
+  await posterior.predict(x, {}, prediction.work)
+  const predicted = prediction.done()
+  const ours = new Posterior(posterior)
+  for (const [what, each, run] of [['fit', fitted, start], ['predict', predicted, work => ours.predict(x, work)]]) {
+    const { held, end } = await fromOutside(run, 500 * each.seconds)
     rows.push([name, what, each.seconds.toFixed(1), String(Math.round(1000 * each.longest)), each.stage,
-      `${each.told} of ${each.reports}`])
+      `${each.told} of ${each.reports}`, String(Math.round(held)), String(Math.round(end))])
     process.stderr.write(`${rows.at(-1).join(' | ')}\n`)
   }
 }
 process.stdout.write(
   `${
     markdownTable(['case', 'call', 'processor s', 'longest time to a look, ms', 'in stage',
-      'reports with the time left'], rows)
+      'reports with the time left', 'event loop held in Node, ms', 'cancelled half way, ms to the end'], rows)
   }\n`,
 )
 
@@ -73,16 +84,47 @@ function watchedWork() {
   return {
     work: { signal: { get aborted() {
       return look()
-    } }, onProgress: ({ stage: own, left }) => {
+    } }, onProgress: withTimeLeft(({ stage: own, left }) => {
       stage = own
       reports++
       if (left !== undefined) told++
-    } },
+    }) },
     done: () => {
       look()
       watchKernels(undefined)
       return { seconds: cpuSeconds() - start, longest, stage: at, reports, told }
     },
+  }
+}
+
+/** How long a call holds its caller's event loop, and how long it goes on when it is cancelled after some time. */
+async function fromOutside(run, milliseconds) {
+  let [last, held, on] = [threadMilliseconds(), 0, true]
+  const turn = () => {
+    const now = threadMilliseconds()
+    ;[last, held] = [now, Math.max(held, now - last)]
+    if (on) setImmediate(turn)
+  }
+  turn()
+  await run({ signal: new AbortController().signal })
+  turn()
+  on = false
+  const controller = new AbortController()
+  let cancelled = NaN
+  setTimeout(() => {
+    cancelled = performance.now()
+    controller.abort()
+  }, milliseconds)
+  await run({ signal: controller.signal }).catch(() => undefined)
+  return { held, end: performance.now() - cancelled }
+}
+
+/** Processor time of the calling thread, where Linux says it; else the clock. */
+function threadMilliseconds() {
+  try {
+    return Number(readFileSync(`/proc/${process.pid}/task/${process.pid}/schedstat`, 'utf8').split(' ')[0]) / 1e6
+  } catch {
+    return performance.now()
   }
 }
 

@@ -12,6 +12,7 @@ import { coreWork } from './core-arguments.js'
 import type { WorkOptions } from './options.js'
 import { Posterior } from './posterior.js'
 import { predictionColumns } from './prediction-columns.js'
+import { attended } from './runtime/attended.js'
 
 /** A column, as apache-arrow's `Vector` is one. */
 export interface ArrowColumn {
@@ -115,7 +116,8 @@ export async function* predictBatches<B extends ArrowBatch>(posterior: Posterior
       yield await named(number, async () => {
         const { signal, onProgress, ...how } = options
         const x = toExamples(tableOf(batch, features ?? namesBut(batch, others)), 'x')
-        const prediction = await posterior.core.predict(x, how, coreWork('predictBatches', { signal, onProgress }))
+        const work = coreWork('predictBatches', { signal, onProgress })
+        const prediction = await attended(posterior.core, work).predict(x, how, work)
         const { quantiles: asked } = how
         const quantileProbabilities = typeof asked === 'number' ? [asked] : asked && Array.from(asked)
         const columns = predictionColumns({ ...prediction, quantileProbabilities }, posterior.likelihood)

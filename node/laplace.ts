@@ -6,7 +6,7 @@ import { DataError, OptionError } from '../core/errors/errors.js'
 import { knownOptions, optionsObject } from '../core/errors/suggest.js'
 import type { ForecastRequest } from '../core/fit/forecast.js'
 import type { Graph } from '../core/graph/graph.js'
-import { type Laplace, laplace as coreLaplace } from '../core/laplace/laplace.js'
+import type { Laplace } from '../core/laplace/laplace.js'
 import { loadPosterior as coreLoad } from '../core/laplace/load-posterior.js'
 import { type Metrics, metrics as coreMetrics } from '../core/metrics/index.js'
 import type { Likelihood } from '../core/options/words.js'
@@ -17,6 +17,7 @@ import { coreWork, fitWork, toBatch, weightsOf } from './core-arguments.js'
 import type { ArrayBatch, FitWork, LaplaceOptions, WorkOptions } from './options.js'
 import { isOwnLikelihood, ownFit, type OwnLikelihood, type OwnOptions } from './own-likelihood.js'
 import { Posterior } from './posterior.js'
+import { attendedLaplace } from './runtime/attended.js'
 import { nodeRuntime } from './runtime/runtime.js'
 
 /** Batches as they may be given: `{ x, y, sampleWeight? }` or `[x, y]`, at once or one after another. */
@@ -59,7 +60,7 @@ export function laplace<L extends Likelihood>(network: Graph,
   const more = { ...rest, ...(validation === undefined ? {} : { validation: heldOut(validation) }) }
   return isOwnLikelihood(likelihood)
     ? withOwnLikelihood(network, { ...more, likelihood })
-    : withCore(coreLaplace(network, { ...more, likelihood }, nodeRuntime))
+    : withCore(attendedLaplace(network, { ...more, likelihood }))
 }
 
 function withCore<L extends Likelihood>(core: Laplace): LaplaceFit<L> {

@@ -3,12 +3,13 @@ import type { NdArray } from 'ndarray'
 import { forward } from '../core/answer/forward.js'
 import { DataError, OptionError } from '../core/errors/errors.js'
 import type { Graph } from '../core/graph/graph.js'
-import { type Laplace, laplace } from '../core/laplace/laplace.js'
+import type { Laplace } from '../core/laplace/laplace.js'
 import type { LaplaceOptions as CoreOptions } from '../core/options/laplace-options.js'
 import type { Batch } from '../core/tensor/batch.js'
 import type { Examples } from '../core/tensor/examples.js'
 import { float64, formatShape, type Tensor } from '../core/tensor/tensor.js'
 import { type ArrayInput, toNdArray, toTensor } from './arrays.js'
+import { attendedLaplace } from './runtime/attended.js'
 import { nodeRuntime } from './runtime/runtime.js'
 
 /**
@@ -55,7 +56,7 @@ export function ownFit(network: Graph, { likelihood, ...options }: OwnOptions): 
 } {
   const { input, output, engine, positions } = options
   return {
-    core: roots => laplace(network, { ...options, likelihood: 'custom', roots }, nodeRuntime),
+    core: roots => attendedLaplace(network, { ...options, likelihood: 'custom', roots }),
     rows: async (x, y) => {
       const f = await forward(network, x, { likelihood: 'custom', input, output, engine, positions }, nodeRuntime)
       return { x, ...labels(likelihood, f, y) }

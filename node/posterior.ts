@@ -1,12 +1,9 @@
 /** @file The fitted posterior at the public border: arrays in, ndarrays out. */
 import type { NdArray } from 'ndarray'
 import { type OnnxExportOptions, posteriorModel } from '../adapters/onnx/index.js'
-import type { ConformalOptions, PredictOptions, TuneOptions } from '../core/answer/posterior-options.js'
+import type { ConformalOptions, TuneOptions } from '../core/answer/posterior-options.js'
 import type { PosteriorSummary } from '../core/answer/posterior-summary.js'
-import type { SampleOptions } from '../core/answer/sampling.js'
-import type { CalibrationSummary } from '../core/conformal/calibration.js'
 import { optionsObject } from '../core/errors/suggest.js'
-import type { Comparison } from '../core/laplace/compare.js'
 import type { Figures } from '../core/laplace/figures.js'
 import type { LaplacePosterior } from '../core/laplace/laplace-posterior.js'
 import type { PriorChanges } from '../core/options/hyperparameters.js'
@@ -16,29 +13,20 @@ import type { Marginals } from '../core/posterior/posterior.js'
 import type { Choice } from '../core/tuning/choice.js'
 import type { TrainingSummary } from '../core/tuning/training-scores.js'
 import { report as reportPage, type ReportOptions } from '../report/report.js'
-import { drawn, gradientArrays, ndarraysOf } from './answers.js'
 import { type ArrayInput, type ExamplesInput, toExamples, toNdArray, toTensor } from './arrays.js'
 import { coreWork, fitWork, toBatch, toOutliers } from './core-arguments.js'
 import { describePosterior } from './describe.js'
 import { writeWhole } from './files/write-file.js'
 import { writeModel } from './files/write-model.js'
 import type { ArrayBatch, FitWork, WorkOptions } from './options.js'
-import type { Array64, Prediction } from './prediction.js'
+import type { Array64 } from './prediction.js'
+import { Predictor } from './predictor.js'
+import { attended } from './runtime/attended.js'
 
 /**
  * A fitted posterior. It never changes: new hyper-parameters make a new one. Its predictions are those of likelihood L.
  */
-export class Posterior<L extends Likelihood = Likelihood> {
-  /** The same posterior with tensors instead of ndarrays. */
-  readonly core: LaplacePosterior
-
-  constructor(core: LaplacePosterior) {
-    this.core = core
-  }
-
-  get likelihood(): L {
-    return this.core.likelihood as L
-  }
+export class Posterior<L extends Likelihood = Likelihood> extends Predictor<L, LaplacePosterior> {
   get subset(): Subset {
     return this.core.subset
   }
@@ -122,10 +110,6 @@ export class Posterior<L extends Likelihood = Likelihood> {
     return this.core.logDetRatio
   }
 
-  get conformal(): CalibrationSummary | undefined {
-    return this.core.conformal
-  }
-
   logMarginalLikelihood(changes: Pick<PriorChanges, 'priorPrecision' | 'sigmaNoise'> = {}): number {
     return this.core.logMarginalLikelihood(changes)
   }
@@ -148,20 +132,12 @@ export class Posterior<L extends Likelihood = Likelihood> {
     return new Posterior<L>(this.core.withPrior(changes))
   }
 
-  /** Predictions for rows of inputs. @throws ShapeError, DataError, OptionError, CancelledError */
-  async predict(x: ExamplesInput, given: PredictOptions & WorkOptions = {}): Promise<Prediction<L>> {
-    const { signal, onProgress, ...options } = optionsObject('predict', given)
-    return ndarraysOf<L>(
-      await this.core.predict(toExamples(x, 'x'), options, coreWork('predict', { signal, onProgress })),
-    )
-  }
-
   /**
    * The posterior of the data and these rows, under the same prior: data that come piece by piece. For posteriors that
    * are sums (structures kron, full, diag, blockdiag) under a prior that is given, or tuned by `marglik` or `grid`.
    */
   async addRows(x: ExamplesInput, y: ArrayInput, work: FitWork = {}): Promise<Posterior<L>> {
-    return new Posterior<L>(await this.core.addRows(toExamples(x, 'x'), toTensor(y, 'y'), fitWork('addRows', work)))
+    return new Posterior<L>(await withRows(this.core, 'addRows', x, y, work))
   }
 
   /**
@@ -169,7 +145,7 @@ export class Posterior<L extends Likelihood = Likelihood> {
    * them stays in its weights. Posteriors as for `addRows`.
    */
   async forget(x: ExamplesInput, y: ArrayInput, work: FitWork = {}): Promise<Posterior<L>> {
-    return new Posterior<L>(await this.core.forget(toExamples(x, 'x'), toTensor(y, 'y'), fitWork('forget', work)))
+    return new Posterior<L>(await withRows(this.core, 'forget', x, y, work))
   }
 
   /**
@@ -179,9 +155,10 @@ export class Posterior<L extends Likelihood = Likelihood> {
   async conformalize(x?: ExamplesInput, y?: ArrayInput,
     given: ConformalOptions & WorkOptions = {}): Promise<Posterior<L>> {
     const { signal, onProgress, ...options } = optionsObject('conformalize', given)
+    const work = coreWork('conformalize', { signal, onProgress })
     return new Posterior<L>(
-      await this.core.conformalize(x === undefined ? undefined : toExamples(x, 'x'),
-        y === undefined ? undefined : toTensor(y, 'y'), options, coreWork('conformalize', { signal, onProgress })),
+      await attended(this.core, work).conformalize(x === undefined ? undefined : toExamples(x, 'x'),
+        y === undefined ? undefined : toTensor(y, 'y'), options, work),
     )
   }
 
@@ -195,53 +172,24 @@ export class Posterior<L extends Likelihood = Likelihood> {
   ): Promise<
     { readonly mean: Array64, readonly variance: Array64, readonly loss: Array64, readonly change: Array64 | undefined }
   > {
-    const { at, sampleWeight, ...work } = optionsObject('influence', given)
-    const { mean, variance, loss, change } = await this.core.influence(toExamples(x, 'x'), toTensor(y, 'y'), {
+    const { at, sampleWeight, ...rest } = optionsObject('influence', given)
+    const work = coreWork('influence', rest)
+    const { mean, variance, loss, change } = await attended(this.core, work).influence(toExamples(x, 'x'),
+      toTensor(y, 'y'), {
       sampleWeight,
       ...(at === undefined ? {} : { at: toExamples(at, 'at') }),
-    }, coreWork('influence', work))
+    }, work)
     return { mean: toNdArray(mean), variance: toNdArray(variance), loss: toNdArray(loss),
       change: change && toNdArray(change) }
-  }
-
-  /**
-   * Gradients of mean, variance and (link probit; classes) probabilities with respect to each row's input: N x C, then
-   * the shape of an input.
-   */
-  async inputGradients(x: ExamplesInput,
-    work: WorkOptions = {}): Promise<{ mean: Array64, variance: Array64, probabilities: Array64 | undefined }> {
-    return gradientArrays(await this.core.inputGradients(toExamples(x, 'x'), coreWork('inputGradients', work)))
-  }
-
-  /** Outputs and their covariances: N x C x C, or (N C) x (N C) with `joint`. */
-  async functionalVariance(x: ExamplesInput,
-    given: { readonly joint?: boolean | undefined } & WorkOptions = {}
-  ): Promise<
-    { mean: Array64, covariance: Array64 }
-  > {
-    const { joint, ...work } = optionsObject('functionalVariance', given)
-    const { mean, covariance } = await this.core.functionalVariance(toExamples(x, 'x'), { joint },
-      coreWork('functionalVariance', work))
-    return { mean: toNdArray(mean), covariance: toNdArray(covariance) }
-  }
-
-  /**
-   * Network, temperature scaling and this posterior side by side on rows that none of them has seen; `outliers` are
-   * rows that are no data, without labels: how well is each of them told?
-   */
-  async compare(x: ExamplesInput, y: ArrayInput,
-    given: { readonly outliers?: ExamplesInput | undefined } & WorkOptions = {}): Promise<Comparison> {
-    const { signal, onProgress, outliers, ...options } = optionsObject('compare', given)
-    return this.core.compare(toExamples(x, 'x'), toTensor(y, 'y'), { ...options, ...toOutliers(outliers) },
-      coreWork('compare', { signal, onProgress }))
   }
 
   /** What `report` draws, as plain numbers. */
   async figures(x: ExamplesInput, y: ArrayInput,
     given: { readonly outliers?: ExamplesInput | undefined } & WorkOptions = {}): Promise<Figures> {
     const { signal, onProgress, outliers, ...options } = optionsObject('figures', given)
-    return this.core.figures(toExamples(x, 'x'), toTensor(y, 'y'), { ...options, ...toOutliers(outliers) },
-      coreWork('figures', { signal, onProgress }))
+    const work = coreWork('figures', { signal, onProgress })
+    return attended(this.core, work).figures(toExamples(x, 'x'), toTensor(y, 'y'), { ...options,
+      ...toOutliers(outliers) }, work)
   }
 
   /**
@@ -254,28 +202,14 @@ export class Posterior<L extends Likelihood = Likelihood> {
     & Omit<ReportOptions, 'outliers'>
     & WorkOptions = {}): Promise<string> {
     const { signal, onProgress, outliers, ...options } = optionsObject('report', given)
-    return reportPage(this.core, toExamples(x, 'x'), toTensor(y, 'y'), { ...options, ...toOutliers(outliers) },
-      coreWork('report', { signal, onProgress }))
-  }
-
-  /** The plain network: logits or means, N x C. */
-  async forward(x: ExamplesInput, work: WorkOptions = {}): Promise<Array64> {
-    return toNdArray(await this.core.forward(toExamples(x, 'x'), coreWork('forward', work)))
+    const work = coreWork('report', { signal, onProgress })
+    return reportPage(attended(this.core, work), toExamples(x, 'x'), toTensor(y, 'y'), { ...options,
+      ...toOutliers(outliers) }, work)
   }
 
   /** Draws of the weights, count x P. */
   sample(count: number, options: { readonly seed?: number | undefined } = {}): Array64 {
     return toNdArray(this.core.sample(count, options))
-  }
-
-  /** Draws of the raw outputs, count x N x C. */
-  async functionalSamples(x: ExamplesInput, count: number, given: SampleOptions & WorkOptions = {}): Promise<Array64> {
-    return drawn(this.core, 'functionalSamples', x, count, given)
-  }
-
-  /** Draws of predictions: probabilities, or means for regression; count x N x C. */
-  async predictiveSamples(x: ExamplesInput, count: number, given: SampleOptions & WorkOptions = {}): Promise<Array64> {
-    return drawn(this.core, 'predictiveSamples', x, count, given)
   }
 
   /** Log density at theta: P, or S x P. */
@@ -293,7 +227,8 @@ export class Posterior<L extends Likelihood = Likelihood> {
     const { data, validation, signal, onProgress, ...options } = optionsObject('tune', given)
     const batches = { ...(data === undefined ? {} : { data: toBatch(data) }),
       ...(validation === undefined ? {} : { validation: toBatch(validation) }) }
-    return new Posterior<L>(await this.core.tune(options, batches, coreWork('tune', { signal, onProgress })))
+    const work = coreWork('tune', { signal, onProgress })
+    return new Posterior<L>(await attended(this.core, work).tune(options, batches, work))
   }
 
   /**
@@ -330,10 +265,16 @@ export class Posterior<L extends Likelihood = Likelihood> {
     await writeWhole(path, this.save(options))
   }
 
-  toString(): string {
+  override toString(): string {
     return describePosterior(this.core)
   }
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return describePosterior(this.core)
   }
+}
+
+async function withRows(core: LaplacePosterior, method: 'addRows' | 'forget', x: ExamplesInput, y: ArrayInput,
+  given: FitWork): Promise<LaplacePosterior> {
+  const work = fitWork(method, given)
+  return attended(core, work)[method](toExamples(x, 'x'), toTensor(y, 'y'), work)
 }

@@ -13,7 +13,8 @@ import { finiteFields } from './finite-results.js'
 import { PREDICT_OPTIONS, type PredictOptions } from './posterior-options.js'
 import { noiseOf, type PosteriorState } from './posterior-state.js'
 import { laidOut } from './prediction-layout.js'
-import { predictGlm, type Prediction, type PredictionRequest, predictWithSampledWeights } from './prediction.js'
+import { assembled, drawnNumbers, glmNumbers, type Prediction, type PredictionNumbers,
+  type PredictionRequest } from './prediction.js'
 import { type IntervalFields, intervalFields, type IntervalRequest, openProbability } from './predictive-intervals.js'
 import { type InputPrograms, predictionContext } from './programs-by-input.js'
 
@@ -23,40 +24,73 @@ import { type InputPrograms, predictionContext } from './programs-by-input.js'
  */
 export async function predict(state: PosteriorState, programs: InputPrograms, x: Examples, options: PredictOptions,
   work: WorkOptions): Promise<Prediction> {
-  const { network } = programs(x).evaluator
-  return laidOut(await predictTerms(state, programs, x, options, work), network, state.options.likelihood,
+  // What is wrong with the rows is said before anything is computed.
+  programs(x)
+  return predictionFor(state, programs, x, options, await computedPrediction(state, programs, x, options, work))
+}
+
+/** The prediction for rows of which the numbers have been computed, here or elsewhere. @throws as predictionOf */
+export function predictionFor(state: PosteriorState, programs: InputPrograms, x: Examples, options: PredictOptions,
+  computed: ComputedPrediction): Prediction {
+  return laidOut(predictionOf(state, options, computed), programs(x).evaluator.network, state.options.likelihood,
     exampleCount(x))
 }
 
 /** Predictions for every term of N rows: (N T) x C. @throws ShapeError, DataError, OptionError, CancelledError */
 export async function predictTerms(state: PosteriorState, programs: InputPrograms, x: Examples, options: PredictOptions,
   work: WorkOptions): Promise<Prediction> {
-  knownOptions('predict', options, PREDICT_OPTIONS)
-  const link = options.link === undefined ? undefined : oneOf('link', options.link, LINKS)
-  const predictive = options.predictive === undefined ? 'glm' : oneOf('predictive', options.predictive, PREDICTIVES)
-  const { conformal, choice, options: { likelihood } } = state
-  const intervals = intervalRequest({ conformal, ownAnswer: choice !== undefined, likelihood }, options)
+  return predictionOf(state, options, await computedPrediction(state, programs, x, options, work))
+}
+
+/** What a prediction is made of, as plain data, for every term of N rows. */
+export interface ComputedPrediction {
+  readonly numbers: PredictionNumbers
+  readonly notes: readonly string[]
+}
+
+/** Computes a prediction, which `predictionOf` then puts together. @throws as predictTerms */
+export async function computedPrediction(state: PosteriorState, programs: InputPrograms, x: Examples,
+  options: PredictOptions, work: WorkOptions): Promise<ComputedPrediction> {
+  const { request } = requested(state, options)
   const notes: string[] = []
-  const request: PredictionRequest = {
-    link,
-    likelihood: likelihoodModel(state.options.likelihood),
-    answer: state.choice,
-    trainingVariances: state.trainingVariances,
-    sigmaNoise: noiseOf(state),
-    noiseCovariance: state.options.noiseCovariance,
-    seed: whole('seed', options.seed ?? state.options.seed, 0),
-    samples: whole('samples', options.samples, 1),
-    joint: flag('joint', options.joint, false),
-    covariance: flag('covariance', options.covariance, false),
-    uncertainty: flag('uncertainty', options.uncertainty, true),
-  }
   const context = predictionContext(state, programs, x, sentence => {
     notes.push(sentence)
   })
-  const prediction = predictive === 'glm'
-    ? await predictGlm(context, x, request, notes, work)
-    : await predictWithSampledWeights(context, x, request, notes, work)
+  const compute = options.predictive === 'nn' ? drawnNumbers : glmNumbers
+  return { numbers: await compute(context, x, request, work), notes }
+}
+
+/** The prediction of computed numbers, term by term. @throws OptionError, NumericalError OVERFLOW */
+function predictionOf(state: PosteriorState, options: PredictOptions,
+  { numbers, notes }: ComputedPrediction): Prediction {
+  const { request, intervals } = requested(state, options)
+  const prediction = assembled(numbers, request, notes)
   return finiteFields(withIntervals(prediction, note => intervalFields(prediction, intervals, note)), 'the prediction')
+}
+
+/** What is asked for, with every default said. @throws OptionError */
+function requested(state: PosteriorState,
+  options: PredictOptions): { readonly request: PredictionRequest, readonly intervals: IntervalRequest } {
+  knownOptions('predict', options, PREDICT_OPTIONS)
+  const link = options.link === undefined ? undefined : oneOf('link', options.link, LINKS)
+  if (options.predictive !== undefined) oneOf('predictive', options.predictive, PREDICTIVES)
+  const { conformal, choice, options: { likelihood } } = state
+  return {
+    intervals: intervalRequest({ conformal, ownAnswer: choice !== undefined, likelihood }, options),
+    request: {
+      link,
+      likelihood: likelihoodModel(likelihood),
+      answer: choice,
+      trainingVariances: state.trainingVariances,
+      sigmaNoise: noiseOf(state),
+      noiseCovariance: state.options.noiseCovariance,
+      seed: whole('seed', options.seed ?? state.options.seed, 0),
+      samples: whole('samples', options.samples, 1),
+      joint: flag('joint', options.joint, false),
+      covariance: flag('covariance', options.covariance, false),
+      uncertainty: flag('uncertainty', options.uncertainty, true),
+    },
+  }
 }
 
 /** Whose intervals are asked for. */

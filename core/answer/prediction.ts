@@ -100,36 +100,72 @@ const WEIGHT_SAMPLES = 100
 const FEW_OUTPUTS = 32
 const FEW_SUMMED_OUTPUTS = 200
 
+/** The numbers of a prediction, as plain data: what costs time and is not put off until somebody reads it. */
+export type PredictionNumbers = GlmNumbers | DrawnNumbers
+
+/** Of the linearised network. */
+interface GlmNumbers extends Gaussian {
+  readonly of: 'glm'
+  /** The covariance of all rows together, where it is asked for. */
+  readonly joint: Float64Array | undefined
+  readonly probabilities: Float64Array | undefined
+}
+
+/** Of draws of the weights. */
+interface DrawnNumbers {
+  readonly of: 'draws'
+  readonly examples: number
+  readonly outputs: number
+  readonly mean: Float64Array
+  readonly variance: Float64Array
+  readonly probabilities?: Float64Array
+  /** The probabilities of each draw, count x N x C. */
+  readonly drawn?: Float64Array
+  readonly observed?: ObservationMoments
+}
+
+/** The prediction that is made of its numbers; its decomposition is worked out when it is first read. */
+export function assembled(numbers: PredictionNumbers, request: PredictionRequest,
+  notes: readonly string[]): Prediction {
+  return numbers.of === 'glm' ? assembledGlm(numbers, request, notes) : assembledDraws(numbers, request, notes)
+}
+
 /**
- * The prediction of the linearised network.
+ * The numbers of the linearised network's prediction.
  * @throws OptionError BAD_COMBINATION for a link that the likelihood does not have
  */
-export async function predictGlm(context: PredictionContext, x: Examples, request: PredictionRequest,
-  notes: readonly string[], work: WorkOptions): Promise<Prediction> {
-  const { likelihood, joint, sigmaNoise, seed } = request
+export async function glmNumbers(context: PredictionContext, x: Examples, request: PredictionRequest,
+  work: WorkOptions): Promise<PredictionNumbers> {
+  const { likelihood, joint } = request
   const { outputs } = context.evaluator.network
   const all = joint ? await jointGaussian(context, x, work) : undefined
   const kind = all === undefined ? varianceKind(request, outputs) : 'covariance'
   const own = all === undefined ? await outputGaussian(context, x, kind, work) : blocksOf(all, outputs)
-  const { examples } = own
   const gaussian: Gaussian = { ...own, kind, outputs, mean: gaussianMean(context, own),
     variances: narrowed(own.variance, kind, 'diagonal', outputs) }
-  const mixture = request.link === undefined ? mixtureOf(request, gaussian) : undefined
+  const probabilities = hasLogits(likelihood.name)
+    ? mixtureOf(request, gaussian)?.probabilities ?? linkProbabilities(request, gaussian)
+    : undefined
+  return { of: 'glm', ...gaussian, joint: all?.variance, probabilities }
+}
+
+function assembledGlm(gaussian: GlmNumbers, request: PredictionRequest, notes: readonly string[]): Prediction {
+  const { likelihood, sigmaNoise, seed } = request
+  const { examples, outputs, kind, variance, variances, probabilities, joint } = gaussian
   const logits = hasLogits(likelihood.name)
-  const probabilities = logits ? mixture?.probabilities ?? linkProbabilities(request, gaussian) : undefined
   const decomposable = likelihood.outputsAlone !== true &&
     (kind === 'covariance' || monteCarloNeeds(likelihood) === 'diagonal' || !logits)
   const parts = (): UncertaintyParts =>
-    mixture?.parts(seed) ??
+    mixtureOf(request, gaussian)?.parts(seed) ??
       decompose(likelihood, { f: gaussian.mean, examples, outputs,
-        variance: monteCarloNeeds(likelihood) === 'covariance' ? own.variance : gaussian.variances }, sigmaNoise, seed)
-  const covariance = all !== undefined ?
-    float64([examples * outputs, examples * outputs], all.variance)
+        variance: monteCarloNeeds(likelihood) === 'covariance' ? variance : variances }, sigmaNoise, seed)
+  const covariance = joint !== undefined ?
+    float64([examples * outputs, examples * outputs], joint)
     : request.covariance
-    ? float64([examples, outputs, outputs], own.variance)
+    ? float64([examples, outputs, outputs], variance)
     : undefined
-  const f = likelihood.name === 'regression' ? gaussian.mean : own.f
-  return assemble({ f, variance: gaussian.variances, examples, outputs, probabilities, covariance,
+  const f = likelihood.name === 'regression' ? gaussian.mean : gaussian.f
+  return assemble({ f, variance: variances, examples, outputs, probabilities, covariance,
     parts: request.uncertainty && decomposable ? parts : undefined, request, notes,
     seeded: request.link === 'mc' || (request.uncertainty && logits) })
 }
@@ -155,9 +191,9 @@ function linkProbabilities({ link = 'probit', likelihood, samples, seed }: Predi
 }
 
 /** The mixture of network and linear model, where there is such an answer. */
-function mixtureOf({ answer, likelihood }: PredictionRequest,
+function mixtureOf({ answer, likelihood, link }: PredictionRequest,
   { f, linear, variance, kind, examples, outputs }: Gaussian): Mixture | undefined {
-  if (answer === undefined || !hasLogits(likelihood.name)) return undefined
+  if (link !== undefined || answer === undefined || !hasLogits(likelihood.name)) return undefined
   // Temperature scaling alone needs no linear model.
   if (linear === undefined && answer.linearWeight !== 0) return undefined
   return mixture(likelihood, answer, { f, linear: linear ?? f, covariance: variance, kind, examples, outputs })
@@ -184,36 +220,36 @@ function blocksOf({ variance, examples, ...means }: OutputGaussian, outputs: num
   return { ...means, examples, variance: blocks }
 }
 
-/** The prediction with weights drawn from the posterior: averages over the draws. */
-export async function predictWithSampledWeights(context: PredictionContext, x: Examples, request: PredictionRequest,
-  notes: readonly string[], work: WorkOptions): Promise<Prediction> {
-  const { likelihood, sigmaNoise, seed } = request
+/** The numbers of a prediction with weights drawn from the posterior: averages over the draws. */
+export async function drawnNumbers(context: PredictionContext, x: Examples, request: PredictionRequest,
+  work: WorkOptions): Promise<PredictionNumbers> {
+  const { likelihood, seed } = request
   const count = request.samples ?? WEIGHT_SAMPLES
   const samples = await outputSamples(context, x, count, seed, 'nn', work)
   const [, examples, outputs] = samples.shape
   const draws = toFloat64(samples)
-  const { mean, variance } = moments(draws, count, examples * outputs)
-  if (likelihood.outputsAlone === true) {
-    return assemble({ f: mean, variance, examples, outputs, probabilities: undefined, covariance: undefined,
-      parts: undefined, request, notes, seeded: true })
-  }
-  if (likelihood.name === 'regression') {
-    const parts = (): UncertaintyParts =>
-      decompose(likelihood, { f: mean, variance, examples, outputs }, sigmaNoise, seed)
-    return assemble({ f: mean, variance, examples, outputs, probabilities: undefined, covariance: undefined,
-      parts: request.uncertainty ? parts : undefined, request, notes, seeded: true })
-  }
+  const numbers = { of: 'draws', examples, outputs, ...moments(draws, count, examples * outputs) } as const
+  if (likelihood.outputsAlone === true || likelihood.name === 'regression') return numbers
   const { observation } = likelihood
   if (observation !== undefined) {
-    const observed = observedDraws(observation, draws, count, examples, outputs)
-    return assemble({ f: mean, variance, examples, outputs, probabilities: undefined, covariance: undefined, observed,
-      parts: request.uncertainty ? () => partsOf(observed) : undefined, request, notes, seeded: true })
+    return { ...numbers, observed: observedDraws(observation, draws, count, examples, outputs) }
   }
-  const p = likelihood.inverseLink(draws, count * examples, outputs)
-  const probabilities = moments(p, count, examples * outputs).mean
-  const parts = (): UncertaintyParts => decomposeDraws(likelihood, p, probabilities, count, examples, outputs)
-  return assemble({ f: mean, variance, examples, outputs, probabilities, covariance: undefined,
-    parts: request.uncertainty ? parts : undefined, request, notes, seeded: true })
+  const drawn = likelihood.inverseLink(draws, count * examples, outputs)
+  return { ...numbers, drawn, probabilities: moments(drawn, count, examples * outputs).mean }
+}
+
+function assembledDraws(numbers: DrawnNumbers, request: PredictionRequest, notes: readonly string[]): Prediction {
+  const { likelihood, sigmaNoise, seed } = request
+  const { mean: f, variance, examples, outputs, observed, drawn, probabilities } = numbers
+  const parts = (): UncertaintyParts => {
+    if (observed !== undefined) return partsOf(observed)
+    return drawn === undefined || probabilities === undefined
+      ? decompose(likelihood, { f, variance, examples, outputs }, sigmaNoise, seed)
+      : decomposeDraws(likelihood, drawn, probabilities, drawn.length / probabilities.length, examples, outputs)
+  }
+  return assemble({ f, variance, examples, outputs, probabilities, covariance: undefined,
+    ...(observed === undefined ? {} : { observed }), request, notes, seeded: true,
+    parts: request.uncertainty && likelihood.outputsAlone !== true ? parts : undefined })
 }
 
 /** Moments of a new observation over draws of the outputs, count x N x C. */

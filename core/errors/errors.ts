@@ -178,3 +178,14 @@ export class InternalError extends LaplaceError {
     super('INTERNAL', message, data)
   }
 }
+
+const CLASSES: Readonly<Record<ErrorFamily, { readonly prototype: LaplaceError }>> = { ShapeError, DataError,
+  OptionError, GraphError, NumericalError, UntrustedInputError, ProtocolError, CancelledError, ResourceError,
+  StateError, InternalError }
+
+/** The error of a code in its class, as another thread has thrown it. */
+export function errorOf(code: ErrorCode, message: string, data: ErrorData): LaplaceError {
+  const error = new LaplaceError(code, message, data)
+  Object.setPrototypeOf(error, CLASSES[ERROR_CODES[code].family].prototype)
+  return error
+}

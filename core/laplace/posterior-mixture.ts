@@ -38,7 +38,8 @@ export class Mixture {
   readonly members: readonly LaplacePosterior[]
   /** w, one for each member; they sum to 1. */
   readonly weights: Float64Array
-  private readonly calibration: Calibration | undefined
+  /** For the library's own use. */
+  readonly calibration: Calibration | undefined
 
   /**
    * @param weights one for each posterior, not negative, scaled to sum to 1; equal ones by default

@@ -27,8 +27,12 @@ export function decomposeFactor(factor: SymmetricFactor): FactorEigen {
 
 /** The decompositions of the factors of some blocks. */
 export interface FactorEigens {
+  /** All factors, in an order that the blocks give. */
+  readonly factors: readonly SymmetricFactor[]
   /** That of a matrix of the blocks, made now unless it is there. */
   of(matrix: Float64Array): FactorEigen
+  /** That of a factor, where it has been made. */
+  known(factor: SymmetricFactor): FactorEigen | undefined
   /** The factors that are not decomposed yet. */
   missing(): readonly SymmetricFactor[]
   /** Keeps a decomposition that was made elsewhere. */
@@ -62,6 +66,8 @@ export function factorEigens(blocks: readonly KronBlock[]): FactorEigens {
     }
   }
   return {
+    factors,
+    known: factor => eigens.get(factor),
     of(matrix) {
       const factor = factorOf.get(matrix)
       if (factor === undefined) {

@@ -1,6 +1,6 @@
 /** @file What the calling thread and its worker threads say to each other. */
 import { curvatureArrays } from '../../core/curvature/accumulate.js'
-import type { ErrorCode, ErrorData } from '../../core/errors/errors.js'
+import { type ErrorCode, type ErrorData, errorOf, InternalError, LaplaceError } from '../../core/errors/errors.js'
 import type { RowRequest } from '../../core/linear-model/row-products.js'
 import type { Inputs } from '../../core/network/input-rows.js'
 import type { GaussianRequest } from '../../core/parallel/batch-gaussian.js'
@@ -34,8 +34,27 @@ export interface FromWorker {
   /** The id of the call. */
   readonly call: number
   readonly ok?: unknown
-  /** `code` is undefined for errors that are not this library's. */
-  readonly error?: { readonly code: ErrorCode | undefined, readonly message: string, readonly data: ErrorData }
+  readonly error?: ThrownError
+}
+
+/** An error as plain data; `code` is undefined for errors that are not this library's. */
+interface ThrownError {
+  readonly code: ErrorCode | undefined
+  readonly message: string
+  readonly data: ErrorData
+}
+
+/** What a thread has thrown, to be sent. */
+export function thrown(error: unknown): ThrownError {
+  if (error instanceof LaplaceError) return { code: error.code, message: error.message, data: error.data }
+  return { code: undefined, message: error instanceof Error ? error.message : String(error), data: {} }
+}
+
+/** The error that another thread has thrown. */
+export function receivedError({ code, message, data }: ThrownError): Error {
+  return code === undefined
+    ? new InternalError(`A worker thread failed: ${message}`)
+    : errorOf(code, message, data)
 }
 
 /** What sums that are given away hold, to be moved to the other thread instead of copied. */

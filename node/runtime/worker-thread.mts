@@ -1,7 +1,7 @@
 /** @file The module of a worker thread: workers of networks, called by messages. */
 import { parentPort } from 'node:worker_threads'
 import { decompositionBytes } from '../../core/curvature/factor-shape.js'
-import { InternalError, LaplaceError } from '../../core/errors/errors.js'
+import { InternalError } from '../../core/errors/errors.js'
 import type { FitSums } from '../../core/parallel/batch-sums.js'
 import { type DisposableWorker, type Worker, workerFrom, type WorkerSetup } from '../../core/parallel/worker.js'
 import type { FactorEigen } from '../../core/posterior/factor-eigen.js'
@@ -9,7 +9,7 @@ import type { PosteriorParts } from '../../core/posterior/posterior-parts.js'
 import { chooseEngine } from './choose-engine.js'
 import { collectGarbage } from './collect-garbage.js'
 import { workOf } from './remote-decomposition.js'
-import { buffersOfSums, type FromWorker, type ToWorker, type WorkerCall } from './worker-messages.js'
+import { buffersOfSums, type FromWorker, thrown, type ToWorker, type WorkerCall } from './worker-messages.js'
 
 const setups = new Map<number, WorkerSetup>()
 const workers = new Map<number, DisposableWorker>()
@@ -54,10 +54,7 @@ async function answer(message: Extract<ToWorker, { type: 'call' }>): Promise<Fro
   try {
     return { call: message.id, ok: await run(workerOf(message.workerId), message.call) }
   } catch (error) {
-    const own = error instanceof LaplaceError
-    return { call: message.id,
-      error: { code: own ? error.code : undefined, message: error instanceof Error ? error.message : String(error),
-        data: own ? error.data : {} } }
+    return { call: message.id, error: thrown(error) }
   }
 }
 

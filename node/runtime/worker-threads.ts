@@ -5,7 +5,7 @@
 import { availableParallelism } from 'node:os'
 import { Worker as NodeThread } from 'node:worker_threads'
 import { decompositionBytes } from '../../core/curvature/factor-shape.js'
-import { InternalError, LaplaceError } from '../../core/errors/errors.js'
+import { InternalError } from '../../core/errors/errors.js'
 import type { Inputs } from '../../core/network/input-rows.js'
 import type { WorkerThreads } from '../../core/parallel/runtime.js'
 import type { Worker, WorkerSetup } from '../../core/parallel/worker.js'
@@ -13,7 +13,7 @@ import type { PosteriorParts } from '../../core/posterior/posterior-parts.js'
 import { collectGarbage } from './collect-garbage.js'
 import { moduleBeside } from './module-beside.js'
 import { sharedCells, watchedCall } from './remote-decomposition.js'
-import { buffersOfSums, type FromWorker, type ToWorker, type WorkerCall } from './worker-messages.js'
+import { buffersOfSums, type FromWorker, receivedError, type ToWorker, type WorkerCall } from './worker-messages.js'
 
 const THREAD_MODULE = moduleBeside('worker-thread', import.meta.url)
 /** Bytes of a decomposition for which the calling thread, which waits for it, makes room. */
@@ -102,12 +102,6 @@ function settle(pending: PendingCalls, { call, ok, error }: FromWorker): void {
   pending.delete(call)
   if (error === undefined) caller?.resolve(ok)
   else caller?.reject(receivedError(error))
-}
-
-function receivedError({ code, message, data }: NonNullable<FromWorker['error']>): Error {
-  return code === undefined
-    ? new InternalError(`A worker thread failed: ${message}`)
-    : new LaplaceError(code, message, data)
 }
 
 function exitError(reason: string): InternalError {
