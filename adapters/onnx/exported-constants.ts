@@ -6,6 +6,8 @@ import type { Tensor } from '../../core/tensor/tensor.js'
 
 /** Learnt values are never this close to a formula. */
 const CLOSE = 1e-4
+/** The largest that rounding makes of a cosine. */
+const MOST_COSINE = 1 + 1e-6
 
 /** Whether a tensor is made by a formula, so that it is no parameter whatever uses it. */
 export function isMadeConstant(value: Tensor): boolean {
@@ -91,8 +93,10 @@ function isWaves({ shape, data }: Tensor): boolean {
 /** Whether two tensors are the cosines and the sines of the same angles: a rotary table. */
 export function areCosineAndSine(a: Tensor, b: Tensor): boolean {
   if (a.data.length !== b.data.length || a.data.length < 4 || !a.data.some(isBetween)) return false
-  const squares = (i: number): number => Number(a.data[i]) ** 2 + Number(b.data[i]) ** 2
-  for (let i = 0; i < a.data.length; i++) if (!(Math.abs(squares(i) - 1) < CLOSE)) return false
+  for (let i = 0; i < a.data.length; i++) {
+    const [x, y] = [a.data[i], b.data[i]]
+    if (!(Math.abs(x * x + y * y - 1) < CLOSE && Math.max(Math.abs(x), Math.abs(y)) <= MOST_COSINE)) return false
+  }
   return true
 }
 

@@ -80,7 +80,7 @@ function madeByExporters(graph: Graph): Set<string> {
     const plain = values.every((value, i) => value !== undefined && isUniform(value, 1 - i))
     if (plain && names.every(name => MADE_UP.test(name))) { for (const name of names) made.add(name) }
   }
-  const tables = real.filter(([name, { data }]) => !made.has(name) && data.every(value => Math.abs(value) <= 1 + 1e-6))
+  const tables = real.filter(([name]) => !made.has(name))
   for (const [name, value] of tables) {
     for (const [other, twin] of tables) {
       if (name !== other && areCosineAndSine(value, twin)) made.add(name).add(other)

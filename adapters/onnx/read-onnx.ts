@@ -8,6 +8,7 @@ import { isFloat } from '../../core/ops/element-types.js'
 import { removeDead, sortNodes } from '../../core/passes/fold.js'
 import { orientWeights } from '../../core/passes/orient-weights.js'
 import { reshapeWeights } from '../../core/passes/reshape-weights.js'
+import { allFinite } from '../../core/tensor/finite.js'
 import type { Precision, Tensor } from '../../core/tensor/tensor.js'
 import type { NamedTensors } from '../tensors/file-tensor.js'
 import { findBatchAxis, knownTypes } from './batch-axis.js'
@@ -263,7 +264,7 @@ function checkFinite(graph: Graph, origins: Origins, allowed: boolean): void {
   const weights = new Set([...findParameters(graph, origins),
     ...normalisations.flatMap(node => node.inputs.slice(1, 5))])
   for (const [name, { dtype, data }] of graph.initializers) {
-    if (!isFloat(dtype)) continue
+    if (!isFloat(dtype) || allFinite(data)) continue
     const at = weights.has(name)
       ? data.findIndex(value => !Number.isFinite(value))
       : data.findIndex(value => Number.isNaN(value))

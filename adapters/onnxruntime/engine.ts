@@ -257,6 +257,8 @@ async function createSession(runtime: Runtime, graph: Graph, grams: readonly str
         executionProviders: ['cpu'],
         graphOptimizationLevel: level,
         logSeverityLevel: 4,
+        // A plan of memory by the shapes of inputs is a second arena beside the one of the run that it is made from.
+        enableMemPattern: false,
         ...(weights.length === 0 ? {} : { externalData: weights }),
         ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
       })

@@ -16,6 +16,9 @@ import type { Curvature, KronBlock } from './curvature.js'
 import { addInputs } from './kron.js'
 import { addProduct, asFloat64 } from './real.js'
 
+/** Rows whose outputs are computed at once: more make no product faster. */
+const ROWS_AT_ONCE = 512
+
 /** Numbers of one block of packed products: enough rows that adding up the results costs little beside the products. */
 const BLOCK_NUMBERS = 1 << 21
 
@@ -248,11 +251,15 @@ function weightedGrams(phi: RealArray, examples: number, weights: RealArray): Fl
 export function lastLayerTimes(slots: readonly ParameterSlot[], features: RealArray, examples: number,
   change: Float64Array): Float64Array {
   const { bias, in: inputs, out } = lastLayerShape(slots)
-  const phi = withOnes(features, examples, inputs, bias >= 0)
   const indices = lastLayerIndices(slots)
   const matrix = new Float64Array(indices.length)
   for (let i = 0; i < matrix.length; i++) matrix[i] = change[indices[i]]
   const result = new Float64Array(examples * out)
-  gemm(false, true, examples, out, matrix.length / out, 1, phi, matrix, 0, result)
+  for (let from = 0; from < examples; from += ROWS_AT_ONCE) {
+    const rows = Math.min(ROWS_AT_ONCE, examples - from)
+    const phi = withOnes(features.subarray(from * inputs, (from + rows) * inputs), rows, inputs, bias >= 0)
+    gemm(false, true, rows, out, matrix.length / out, 1, phi, matrix, 0,
+      result.subarray(from * out, (from + rows) * out))
+  }
   return result
 }

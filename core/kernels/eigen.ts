@@ -13,12 +13,13 @@ const LARGEST_EXPONENT = 400
 
 /**
  * Eigen-decomposition of a symmetric n x n matrix, of which only the lower triangle is read.
+ * @param into where the vectors are written, which may be the matrix itself; a new array without it
  * @returns eigenvalues ascending, and the matrix whose column j is the eigenvector of value j
  * @throws NumericalError NO_CONVERGENCE, which numbers that are not finite lead to
  */
-export function symmetricEigen(n: number, matrix: Float64Array): Eigen {
+export function symmetricEigen(n: number, matrix: Float64Array, into?: Float64Array): Eigen {
   const { scaled, unscale } = withinRange(n, matrix)
-  const { values, vectors } = decompose(n, scaled)
+  const { values, vectors } = decompose(n, scaled, into)
   return { values: unscale(values), vectors }
 }
 
@@ -67,11 +68,11 @@ function largestInLower(n: number, matrix: Float64Array): number {
   return largest
 }
 
-function decompose(n: number, matrix: Float64Array): Eigen {
+function decompose(n: number, matrix: Float64Array, into: Float64Array | undefined): Eigen {
   if (n < 2) return plainEigen(n, matrix)
   const found = withEigenMemory(n, matrix, 'symmetricEigen', ({ kernel, at, stride, values }) => {
     pause(-1)
-    const vectors = new Float64Array(n * n)
+    const vectors = into ?? new Float64Array(n * n)
     // Copies, not views: the next call of any kernel writes over this memory.
     copyRows(n, kernelView(kernel, vectors, at, n * stride), stride, vectors, n)
     return { values: values.slice(), vectors }

@@ -66,14 +66,17 @@ function complement(p: Float64Array, offset: number, outputs: number, c: number)
 }
 
 function hessianDiagonal(f: RealArray, examples: number, outputs: number): Float64Array {
-  const p = softmax(f, examples, outputs)
-  const diagonal = new Float64Array(p.length)
-  for (let n = 0; n < examples; n++) {
-    for (let c = 0, at = n * outputs; c < outputs; c++, at++) {
-      diagonal[at] = p[at] * complement(p, n * outputs, outputs, c)
-    }
+  return diagonalOf(softmax(f, examples, outputs), outputs)
+}
+
+/** p (1 - p) in the place of probabilities p. */
+function diagonalOf(p: Float64Array, outputs: number): Float64Array {
+  const row = new Float64Array(outputs)
+  for (let at = 0; at < p.length; at += outputs) {
+    row.set(p.subarray(at, at + outputs))
+    for (let c = 0; c < outputs; c++) p[at + c] = row[c] * complement(row, 0, outputs, c)
   }
-  return diagonal
+  return p
 }
 
 /**
@@ -106,7 +109,7 @@ function sumHessian(f: RealArray, examples: number, outputs: number): Float64Arr
   const p = softmax(f, examples, outputs)
   const sum = new Float64Array(outputs * outputs)
   syrk(outputs, examples, -1, p, 0, sum)
-  const diagonal = hessianDiagonal(f, examples, outputs)
+  const diagonal = diagonalOf(p, outputs)
   for (let c = 0; c < outputs; c++) {
     let total = 0
     for (let n = 0; n < examples; n++) total += diagonal[n * outputs + c]

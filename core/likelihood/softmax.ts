@@ -33,8 +33,19 @@ export function softmax(f: RealArray, examples: number, outputs: number): Float6
   return values
 }
 
+/** Numbers of the rows whose exponentials are there at once. */
+const BLOCK_NUMBERS = 1 << 16
+
 /** log sum exp of every row of an N x C matrix. */
 export function logSumExp(f: RealArray, examples: number, outputs: number): Float64Array {
-  const { values, maxima } = shiftedExponentials(f, examples, outputs)
-  return maxima.map((max, n) => max + Math.log(rowSum(values, n * outputs, (n + 1) * outputs)))
+  const result = new Float64Array(examples)
+  const step = Math.max(1, Math.floor(BLOCK_NUMBERS / outputs))
+  for (let from = 0; from < examples; from += step) {
+    const rows = Math.min(step, examples - from)
+    const { values, maxima } = shiftedExponentials(f.subarray(from * outputs, (from + rows) * outputs), rows, outputs)
+    maxima.forEach((max, n) => {
+      result[from + n] = max + Math.log(rowSum(values, n * outputs, (n + 1) * outputs))
+    })
+  }
+  return result
 }

@@ -6,12 +6,14 @@ export interface ConjugateSolution {
   readonly converged: boolean
 }
 
-/** What is solved: A, and roughly its inverse. */
+/** What is solved: A, and roughly its inverse. Either may return the same array again, which is read until then. */
 export interface ConjugateSystem {
   times(v: Float64Array): Float64Array | Promise<Float64Array>
   precondition(v: Float64Array): Float64Array
   /** The inner product in which A and the preconditioner are symmetric; the usual one where there is none. */
   readonly inner?: (a: Float64Array, b: Float64Array) => number
+  /** Where the solution, the residual and the direction are kept, of the right-hand side's length each. */
+  readonly room?: readonly [Float64Array, Float64Array, Float64Array]
 }
 
 /**
@@ -19,12 +21,13 @@ export interface ConjugateSystem {
  * @param accuracy of the residual, relative to that of x = 0, in the norm of the preconditioner
  * @param most products with A
  */
-export async function conjugateGradients({ times, precondition, inner = dot }: ConjugateSystem, b: Float64Array,
+export async function conjugateGradients({ times, precondition, inner = dot, room }: ConjugateSystem, b: Float64Array,
   accuracy: number, most: number): Promise<ConjugateSolution> {
-  const x = new Float64Array(b.length)
-  const residual = b.slice()
+  const [x, residual, direction] = room ?? [new Float64Array(b.length), b.slice(), new Float64Array(b.length)]
+  x.fill(0)
+  residual.set(b)
   let z = precondition(residual)
-  const direction = z.slice()
+  direction.set(z)
   let rho = inner(residual, z)
   const target = accuracy ** 2 * rho
   for (let k = 0; k < most && rho > target && rho > 0; k++) {

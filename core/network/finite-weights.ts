@@ -2,7 +2,8 @@
 import { DataError, UntrustedInputError } from '../errors/errors.js'
 import type { Graph } from '../graph/graph.js'
 import { isFloat } from '../ops/element-types.js'
-import type { Precision, TensorData } from '../tensor/tensor.js'
+import { allFinite } from '../tensor/finite.js'
+import type { Precision } from '../tensor/tensor.js'
 
 /** A weight that is no finite number. */
 interface BadWeight {
@@ -30,13 +31,6 @@ function badWeight(graph: Graph): BadWeight | undefined {
   }
   sound.add(graph)
   return undefined
-}
-
-/** 0 times anything finite is 0. */
-function allFinite(data: TensorData): boolean {
-  let sum = 0
-  for (let i = 0; i < data.length; i++) sum += 0 * data[i]
-  return sum === 0
 }
 
 function sentence({ name, at, value }: BadWeight): string {

@@ -1,4 +1,5 @@
 /** @file What a batch adds to the sums of a fit: its loss, its agreement, its curvature. */
+import { leaveBehind } from '../budget/garbage.js'
 import { accumulateCurvature, zeroCurvature } from '../curvature/accumulate.js'
 import { rowAdder } from '../curvature/blocks.js'
 import type { Curvature } from '../curvature/curvature.js'
@@ -238,6 +239,9 @@ async function addJacobians({ evaluator, kind, batch, labelled, ofRows, seeds, s
   return { f, curvature }
 }
 
+/** Of each number of a last layer's outputs and inputs what is made for its sums: doubles, their exponentials. */
+const LEFT_BYTES = 32
+
 async function addLastLayer({ evaluator, kind, batch, labelled, ofRows, ofTerms }: PreparedBatch,
   curvature: Curvature): Promise<Added> {
   const { slots, network } = evaluator
@@ -246,6 +250,7 @@ async function addLastLayer({ evaluator, kind, batch, labelled, ofRows, ofTerms 
   const { count, weights } = labelled
   const phi = labelled.rowsOf(features, features.length / (batch.examples * terms))
   const own = terms === 1 ? ofRows : ofTerms
+  leaveBehind(LEFT_BYTES * (f.length + features.length))
   // Where features are kept, the answer's curvature is made of them at the linear model's mode, not of these sums.
   const inputs = kind.keepFeatures ? phi : asFloat64(phi)
   return { f, features: phi,

@@ -9,6 +9,8 @@ import type { Eigenbasis } from './eigenbasis.js'
 /** A positive semi-definite matrix to be decomposed. */
 export interface SymmetricFactor extends FactorShape {
   readonly matrix: Float64Array
+  /** Whether the eigenvectors may take the matrix's place. */
+  readonly temporary?: boolean
 }
 
 /** Eigenvalues of a factor, one for each vector of its basis, not negative. */
@@ -21,7 +23,7 @@ export interface FactorEigen {
 export function decomposeFactor(factor: SymmetricFactor): FactorEigen {
   const { size, matrix } = factor
   const thin = usesThinSide(factor) ? lowRankEigen(size, matrix, Math.floor(THIN * size)) : undefined
-  const { values, vectors } = thin ?? symmetricEigen(size, matrix)
+  const { values, vectors } = thin ?? symmetricEigen(size, matrix, factor.temporary === true ? matrix : undefined)
   return { values: values.map(value => Math.max(0, value)), basis: { size, rank: values.length, vectors } }
 }
 

@@ -75,12 +75,26 @@ export function batchWithin(evaluator: Evaluator, seeds: number, use: BatchUse,
   { batchSize, memoryLimit }: BatchOptions, examples: number): number {
   const numbers = numbersPerExample(evaluator, seeds)
   const wanted = Math.max(1, Math.min(examples, batchSize ??
-    Math.min(batchSizeFor(Math.max(numbers, evaluator.widest / WIDER)), examplesAtOnce(evaluator, seeds, use))))
+    Math.min(batchSizeFor(Math.max(numbers, evaluator.widest / WIDER)), examplesAtOnce(evaluator, seeds, use),
+      featuresAtOnce(evaluator))))
   if (boundOfBytes(evaluator, seeds) * wanted <= Math.min(memoryLimit, BATCH_BYTES)) return wanted
   const each = bytesPerExample(evaluator, seeds, use)
   checkBatch(batchSize === undefined ? 1 : wanted, each, memoryLimit)
   const most = Math.min(memoryLimit, batchSize === undefined ? BATCH_BYTES : memoryLimit)
   return Math.max(1, Math.min(wanted, Math.floor(most / each)))
+}
+
+/** Bytes of a last layer's network that are alive at once, and multiplications that are worth a run. */
+const [LIVE_BYTES, LEAST_MULTIPLICATIONS] = [4 << 20, 2 ** 27]
+
+/**
+ * Examples that go through the network of a last layer at once. Nothing is shared between them but calls: as soon as
+ * these are few beside the products, more only hold more, and what a cache holds is the faster.
+ */
+function featuresAtOnce({ subset, live, precision, forwardCost }: Evaluator): number {
+  if (subset === 'all') return Infinity
+  const bytes = (precision === 'float32' ? 4 : 8) * live
+  return Math.ceil(Math.max(LIVE_BYTES / bytes, LEAST_MULTIPLICATIONS / forwardCost))
 }
 
 /** Bytes of a batch of which nothing is summed, in every thread that predicts; and rows whose products are fast. */

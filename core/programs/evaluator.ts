@@ -60,7 +60,7 @@ export interface Evaluator {
   readonly layers: readonly LinearShape[]
   /** Weights of linear operators that the network uses in another way too (a tied table of tokens). */
   readonly alsoDirect: readonly string[]
-  /** The network's own weights. */
+  /** The network's own weights, made when they are asked for: who only sums needs none. */
   readonly theta: Float64Array
   /** Multiplications of a forward pass of one example. */
   readonly forwardCost: number
@@ -125,6 +125,7 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
   // No seed travels through a last layer's program: it is one for every number of them.
   const estimateFor = (seeds: number): RunEstimate => estimate(lastLayer === undefined ? seeds : 0)
   let secondOrder: HessianMap | undefined
+  let theta: Float64Array | undefined
   return {
     network,
     subset,
@@ -134,7 +135,9 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
     linears: subset === 'all' ? linearShapes(factors(1)) : [{ ...lastLayerShape(slots), positions: 1 }],
     layers: subset === 'all' ? layerShapes(byGroup(1)) : [lastLayerShape(slots)],
     alsoDirect: subset === 'all' ? alsoDirect(byGroup(1)) : [],
-    theta: parameterVector(graph, slots),
+    get theta() {
+      return (theta ??= parameterVector(graph, slots))
+    },
     forwardCost: forwardMultiplications(graph),
     ...valueSizes(graph),
     workingBytes: (seeds, examples) =>

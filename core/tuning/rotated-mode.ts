@@ -3,6 +3,7 @@
  * x N or of D x D, whichever is smaller, the weights have no more columns than rows were given, and the
  * preconditioner is diagonal there: a step costs two products of N C r.
  */
+import { leaveBehind } from '../budget/garbage.js'
 import type { WorkOptions } from '../budget/progress.js'
 import { gemm, type RealArray, symmetricEigen } from '../kernels/linear-algebra.js'
 import { conjugateGradients, dot } from '../linear-model/conjugate-gradients.js'
@@ -17,6 +18,8 @@ const NEGLIGIBLE = 1e-12
 const MOST_PRODUCTS = 60
 /** Largest change of an output from which on float32 is enough for outputs and gradients on the way there. */
 const COARSE = 1e-4
+/** A step leaves some eight arrays of N x C or C x rank numbers behind. */
+const BYTES_OF_STEP = 64
 /** A start is not extrapolated further than so many times the way between the two modes before it. */
 const FURTHEST = 2
 
@@ -76,6 +79,7 @@ export function rotatedModes(model: LinearModel, start: Float64Array, rough = fa
     return w
   }
   const first = centre(rotated(start), model)
+  const room = workspace(model, rank)
   let path: readonly PathPoint[] = []
   const modeAt: ModeFinder['modeAt'] = async (scale, delta, tolerance, work) => {
     const pointAt = (weights: Float64Array, f: Float64Array): RotatedPoint => {
@@ -88,8 +92,9 @@ export function rotatedModes(model: LinearModel, start: Float64Array, rough = fa
     const from = pointAt(guess.weights, (factor === single ? guess.f : undefined) ?? outputsAt(guess.weights, factor))
     const { weights, f, loss } = await newtonMode(from, tolerance, work,
       async ({ weights: at, f: outputsThere }, forcing) => {
+        leaveBehind(BYTES_OF_STEP * examples * Math.max(outputs, rank))
         const direction = await directionAt(model, rotation, factor, { scale, delta, weights: at, f: outputsThere },
-          forcing)
+          forcing, room)
         // What a step changes needs no more digits than the step has: of the mode they are those that are left.
         return stepFrom(at, outputsThere, direction, outputsAt(direction, single), pointAt)
       })
@@ -216,34 +221,64 @@ function inPrecision(other: RealArray, values: Float64Array): RealArray {
 }
 
 /**
- * Newton's direction, C x rank. Products with the Hessian are in float32: a direction needs no more digits.
+ * Arrays that every step uses again: as garbage they would pile up. Those of C x rank numbers are parts of one, which
+ * is large enough to be given back to the system as a whole.
+ */
+interface Workspace {
+  readonly gradient: Float64Array
+  readonly inverse: Float64Array
+  readonly solution: Float64Array
+  readonly residual: Float64Array
+  readonly direction: Float64Array
+  readonly preconditioned: Float64Array
+  readonly product: Float64Array
+  /** The same in float32, and images of N x C numbers. */
+  readonly single: Float32Array
+  readonly image: Float32Array
+}
+
+function workspace({ outputs, examples }: LinearModel, rank: number): Workspace {
+  const size = outputs * rank
+  const all = new Float64Array(7 * size)
+  const [gradient, inverse, solution, residual, direction, preconditioned, product] = Array.from({ length: 7 },
+    (_, i) => all.subarray(i * size, (i + 1) * size))
+  return { gradient, inverse, solution, residual, direction, preconditioned, product, single: new Float32Array(size),
+    image: new Float32Array(examples * outputs) }
+}
+
+/**
+ * Newton's direction, C x rank, which lasts until the next one is asked for. Products with the Hessian are in float32:
+ * a direction needs no more digits.
  * @param precise Z in the precision of the gradient
  */
 async function directionAt(model: LinearModel, { rank, values, single }: Rotation, precise: RealArray,
-  { scale, delta, weights, f }: StepStart, forcing: number): Promise<Float64Array> {
+  { scale, delta, weights, f }: StepStart, forcing: number, room: Workspace): Promise<Float64Array> {
   const { outputs, examples, likelihood } = model
-  const gradient = new Float64Array(outputs * rank)
+  const { gradient, image } = room
   const residual = inPrecision(precise, model.residual(f))
   gemm(true, false, outputs, rank, examples, 1, residual, precise, 0, gradient)
   for (let i = 0; i < gradient.length; i++) gradient[i] = scale * gradient[i] + delta * weights[i]
   const lambda = lambdaTimes(likelihood, f, examples, outputs)
   const { mean, largest } = curvatures(likelihood.hessianDiagonal(f, examples, outputs), examples, outputs)
-  const precondition = preconditioner(model, mean.map(value => scale * value), values, delta)
+  const precondition = preconditioner(model, mean.map(value => scale * value), values, delta, room.inverse)
   const kept = rank - negligible(single, largest.map(value => scale * value), rank, forcing ** 2 * delta)
   const some = lastColumns(gradient, rank, kept, new Float64Array(outputs * kept))
   const columns = lastColumns(single, rank, kept, new Float32Array(examples * kept))
+  const part = <A extends RealArray>(whole: A): A => whole.subarray(0, outputs * kept) as A
+  const [product, preconditioned, changed] = [part(room.product), part(room.preconditioned), part(room.single)]
   const { x } = await conjugateGradients({
     times: v => {
-      const image = new Float32Array(examples * outputs)
-      gemm(false, true, examples, outputs, kept, 1, columns, new Float32Array(v), 0, image)
-      const product = v.map(value => delta * value)
+      changed.set(v)
+      gemm(false, true, examples, outputs, kept, 1, columns, changed, 0, image)
+      for (let i = 0; i < v.length; i++) product[i] = delta * v[i]
       gemm(true, false, outputs, kept, examples, scale, lambda(image), columns, 1, product)
       return product
     },
-    precondition,
+    precondition: v => precondition(v, preconditioned),
+    room: [part(room.solution), part(room.residual), part(room.direction)],
   }, some, forcing, MOST_PRODUCTS)
   if (kept === rank) return x
-  const direction = precondition(gradient)
+  const direction = precondition(gradient, room.product)
   for (let c = 0; c < outputs; c++) direction.set(x.subarray(c * kept, (c + 1) * kept), (c + 1) * rank - kept)
   return direction
 }
@@ -263,19 +298,17 @@ function curvatures(diagonal: Float64Array, examples: number,
 
 /**
  * (h_c g_k + delta)^-1 for every output and component, of classes without their mean; of fewer components the last
- * ones.
+ * ones. It is kept in `inverse`, and its product with a vector written to `z`.
  */
-function preconditioner(model: LinearModel, curvature: Float64Array, values: Float64Array,
-  delta: number): (v: Float64Array) => Float64Array {
+function preconditioner(model: LinearModel, curvature: Float64Array, values: Float64Array, delta: number,
+  inverse: Float64Array): (v: Float64Array, z: Float64Array) => Float64Array {
   const { outputs } = model
   const rank = values.length
-  const inverse = new Float64Array(outputs * rank)
   for (let c = 0, at = 0; c < outputs; c++) {
     for (let k = 0; k < rank; k++, at++) inverse[at] = 1 / (curvature[c] * values[k] + delta)
   }
-  return v => {
+  return (v, z) => {
     const size = v.length / outputs
-    const z = new Float64Array(v.length)
     for (let c = 0, at = 0; c < outputs; c++) {
       const from = (c + 1) * rank - size
       for (let k = 0; k < size; k++, at++) z[at] = v[at] * inverse[from + k]

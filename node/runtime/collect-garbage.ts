@@ -10,15 +10,29 @@ const WORTH_BYTES = 16 << 20
 /** With more objects than these bytes a program would stand still for a tenth of a second and more. */
 const MOST_OBJECTS = 128 << 20
 
-let own: (() => void) | undefined
+/** V8's own function. */
+type Collect = (options: { readonly type: 'major' | 'minor' }) => void
+
+let own: Collect | undefined
 
 /** Collects it where the thread's arrays are many, or where it has left `more` bytes that are none. */
 export function collectGarbage(more = 0): void {
   const { arrayBuffers, heapUsed } = process.memoryUsage()
   if (arrayBuffers + more < WORTH_BYTES || heapUsed > MOST_OBJECTS) return
+  collect('major')
+  // A collection that was under way when arrays were given up keeps them.
+  if (process.memoryUsage().arrayBuffers > arrayBuffers - WORTH_BYTES) collect('major')
+}
+
+/** Collects what was made of late. */
+export function collectYoung(): void {
+  collect('minor')
+}
+
+function collect(type: 'major' | 'minor'): void {
   try {
     own ??= collector()
-    own()
+    own({ type })
   } catch {
     // A program may forbid what this needs: then it is collected later.
     own = () => undefined
@@ -26,9 +40,9 @@ export function collectGarbage(more = 0): void {
 }
 
 /** V8's own function, which contexts have that are made after its flag. */
-function collector(): () => void {
+function collector(): Collect {
   setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
+  const collect = runInNewContext('gc') as Collect
   setFlagsFromString('--no-expose-gc')
   return collect
 }

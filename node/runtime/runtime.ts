@@ -5,10 +5,12 @@
 import ndarray from 'ndarray'
 import { createHash } from 'node:crypto'
 import { availableParallelism } from 'node:os'
+import { useCollector } from '../../core/budget/garbage.js'
 import { useSha256 } from '../../core/kernels/sha256.js'
 import type { SmallSolver } from '../../core/kernels/small-solver.js'
 import type { Runtime } from '../../core/parallel/runtime.js'
 import { chooseEngine, expectedEngine } from './choose-engine.js'
+import { collectYoung } from './collect-garbage.js'
 import { type LinearSolve, loadLinearSolve } from './linear-solve.js'
 import { productHelper } from './product-helper.js'
 import { startWorkerThreads } from './worker-threads.js'
@@ -45,6 +47,7 @@ const solveByNdarray: SmallSolver = (n, matrix, right) => {
 }
 
 useSha256(() => createHash('sha256'))
+useCollector(collectYoung)
 
 /** What the package's Node entry gives to the core. */
 export const nodeRuntime: Runtime = { solver: solveByNdarray, workerThreads: startWorkerThreads, engine: chooseEngine,

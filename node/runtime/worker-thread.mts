@@ -1,5 +1,6 @@
 /** @file The module of a worker thread: workers of networks, called by messages. */
 import { parentPort } from 'node:worker_threads'
+import { useCollector } from '../../core/budget/garbage.js'
 import { decompositionBytes } from '../../core/curvature/factor-shape.js'
 import { InternalError } from '../../core/errors/errors.js'
 import type { FitSums } from '../../core/parallel/batch-sums.js'
@@ -7,7 +8,7 @@ import { type DisposableWorker, type Worker, workerFrom, type WorkerSetup } from
 import type { FactorEigen } from '../../core/posterior/factor-eigen.js'
 import type { PosteriorParts } from '../../core/posterior/posterior-parts.js'
 import { chooseEngine } from './choose-engine.js'
-import { collectGarbage } from './collect-garbage.js'
+import { collectGarbage, collectYoung } from './collect-garbage.js'
 import { workOf } from './remote-decomposition.js'
 import { buffersOfSums, type FromWorker, thrown, type ToWorker, type WorkerCall } from './worker-messages.js'
 
@@ -43,7 +44,7 @@ function run(worker: Worker, call: WorkerCall): Promise<unknown> {
     case 'dropRows':
       return worker[call.method](call.part)
     case 'decompose':
-      return worker.decompose(call.factor, workOf(call.shared))
+      return worker.decompose({ ...call.factor, temporary: true }, workOf(call.shared))
     case 'gaussian':
       if (posterior?.number !== call.parts) throw new InternalError('The posterior was not sent.')
       return worker.gaussian(posterior.parts, call.x, call.request)
@@ -80,6 +81,8 @@ function close(number: number): void {
   workers.get(number)?.dispose()
   workers.delete(number)
 }
+
+useCollector(collectYoung)
 
 const port = parentPort
 port?.on('message', (message: ToWorker) => {
