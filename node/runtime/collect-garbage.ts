@@ -11,7 +11,7 @@ const WORTH_BYTES = 16 << 20
 const MOST_OBJECTS = 128 << 20
 
 /** V8's own function. */
-type Collect = (options: { readonly type: 'major' | 'minor' }) => void
+type Collect = (options?: { readonly type: 'minor' }) => void
 
 let own: Collect | undefined
 
@@ -19,20 +19,20 @@ let own: Collect | undefined
 export function collectGarbage(more = 0): void {
   const { arrayBuffers, heapUsed } = process.memoryUsage()
   if (arrayBuffers + more < WORTH_BYTES || heapUsed > MOST_OBJECTS) return
-  collect('major')
+  collect()
   // A collection that was under way when arrays were given up keeps them.
-  if (process.memoryUsage().arrayBuffers > arrayBuffers - WORTH_BYTES) collect('major')
+  if (process.memoryUsage().arrayBuffers > arrayBuffers - WORTH_BYTES) collect()
 }
 
 /** Collects what was made of late. */
 export function collectYoung(): void {
-  collect('minor')
+  collect({ type: 'minor' })
 }
 
-function collect(type: 'major' | 'minor'): void {
+function collect(...options: Parameters<Collect>): void {
   try {
     own ??= collector()
-    own({ type })
+    own(...options)
   } catch {
     // A program may forbid what this needs: then it is collected later.
     own = () => undefined
