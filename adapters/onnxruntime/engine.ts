@@ -3,18 +3,16 @@
  * onnxruntime-node on all cores. It is given nothing but graphs that we wrote ourselves. The package is optional and
  * loaded when it is first asked for.
  */
-import { bytesToHex } from '@noble/hashes/utils.js'
 import type { DeferredInput, Engine, GramSum, Program, RunOptions } from '../../core/engine/engine.js'
 import { convertPrecision } from '../../core/engine/precision.js'
 import { GraphError, InternalError, ResourceError } from '../../core/errors/errors.js'
 import type { Graph } from '../../core/graph/graph.js'
-import { sha256 } from '../../core/kernels/sha256.js'
 import { simplify, sortNodes } from '../../core/passes/fold.js'
 import { type DType, type Tensor, tensor, type TensorData } from '../../core/tensor/tensor.js'
 import { gramBlocks, gramName, writeOnnx } from '../onnx/index.js'
+import { graphText } from './graph-text.js'
 import { type SessionStore, sessionStore } from './session-store.js'
 import { splitAtInput } from './split-graph.js'
-import { weightsFingerprint } from './weights-fingerprint.js'
 
 type Runtime = typeof import('onnxruntime-node')
 type Session = Awaited<ReturnType<Runtime['InferenceSession']['create']>>
@@ -42,8 +40,8 @@ export async function onnxRuntimeEngine(
   return {
     name: 'onnxruntime',
     async compile(graph, precision) {
-      const prepared = simplify(sortNodes({ ...convertPrecision(graph, precision), parameters: [] }))
-      const program = createProgram(runtime, prepared, threads)
+      const program = createProgram(runtime, programSource({ ...convertPrecision(graph, precision), parameters: [] }),
+        threads)
       return fallback === undefined ? program : withFallback(program, () => fallback.compile(graph, precision))
     },
   }
@@ -85,13 +83,27 @@ async function loadRuntime(load: () => Promise<unknown>): Promise<Runtime> {
   }
 }
 
+/** A graph that a session can be made of. */
+interface Source extends Pick<Graph, 'inputs' | 'outputs'> {
+  /** Tells it from graphs that compute something else. */
+  readonly text: string
+  /** Sorted and folded: only where there is no session yet. */
+  readonly prepared: () => Graph
+}
+
+function programSource(graph: Graph): Source {
+  let known: Graph | undefined
+  return { inputs: graph.inputs, outputs: graph.outputs, text: graphText(graph),
+    prepared: () => (known ??= simplify(sortNodes(graph))) }
+}
+
 /**
  * Sessions are made at the first run: whether there is a deferred input, and which outputs are summed, is known only
  * then.
  */
-function createProgram(runtime: Runtime, graph: Graph, threads: number | undefined): Program {
+function createProgram(runtime: Runtime, source: Source, threads: number | undefined): Program {
   const sessions = new Map<string, Promise<Part>>()
-  const part = (key: string, make: () => Graph, grams: readonly GramSum[], keep: readonly string[]): Promise<Part> => {
+  const part = (key: string, make: () => Source, grams: readonly GramSum[], keep: readonly string[]): Promise<Part> => {
     const name = `${key} ${grams.length > 0 ? 'summed' : ''}`
     const known = sessions.get(name) ??
       createPart(runtime, make(), new Set(grams.map(gram => gram.output)), keep, threads)
@@ -100,12 +112,14 @@ function createProgram(runtime: Runtime, graph: Graph, threads: number | undefin
   }
   const outputsOf = async (inputs: ReadonlyMap<string, Tensor>,
     { deferred, grams = [] }: RunOptions): Promise<ReadonlyMap<string, Tensor>> => {
-    if (deferred === undefined) return (await part('whole', () => graph, grams, [])).run(inputs, grams)
-    const split = splitAtInput(graph, deferred.name)
+    if (deferred === undefined) return (await part('whole', () => source, grams, [])).run(inputs, grams)
+    const split = splitAtInput(source.prepared(), deferred.name)
+    const half = (side: 'before' | 'after') => (): Source => ({ ...split[side], prepared: () => split[side],
+      text: `${side} ${JSON.stringify(deferred.name)} ${source.text}` })
     const crossing = split.after.inputs.map(input => input.name)
     // Both sessions are made before anything is summed, so that a refusal leaves the sums as they were.
-    const [first, second] = [await part('before', () => split.before, grams, crossing),
-      await part('after', () => split.after, grams, [])]
+    const [first, second] = [await part('before', half('before'), grams, crossing),
+      await part('after', half('after'), grams, [])]
     const before = await first.run(inputs, grams)
     const values = new Map([...inputs, ...before, [deferred.name, deferredValue(deferred, before)] as const])
     const after = await second.run(values, grams)
@@ -144,14 +158,13 @@ interface Part {
  * A session of a graph. Outputs in `summed` leave it as Gram matrices of a batch, and as themselves only where they are
  * in `keep` too.
  */
-async function createPart(runtime: Runtime, graph: Graph, summed: ReadonlySet<string>, keep: readonly string[],
+async function createPart(runtime: Runtime, graph: Source, summed: ReadonlySet<string>, keep: readonly string[],
   threads: number | undefined): Promise<Part> {
   const grams = graph.outputs.filter(name => summed.has(name))
   const outputs = graph.outputs.filter(name => !summed.has(name) || keep.includes(name))
-  const own = { ...graph, outputs }
-  const [store, key] = [storeOf(runtime), sessionKey(own, grams, threads)]
+  const [store, key] = [storeOf(runtime), JSON.stringify([threads ?? 'all', grams, outputs, graph.text])]
   const use = <R>(work: (session: Session) => Promise<R>): Promise<R> =>
-    store.use(key, () => createSession(runtime, own, grams, threads), work)
+    store.use(key, () => createSession(runtime, { ...graph.prepared(), outputs }, grams, threads), work)
   store.enter(key)
   // Gram matrices are written to the same arrays by every run: fresh ones would pile up until they are collected.
   let places: Record<string, RuntimeTensor | null> | undefined = await use(async ({ outputNames }) =>
@@ -197,17 +210,6 @@ function storeOf(runtime: Runtime): SessionStore<Session> {
   const store = stores.get(runtime) ?? sessionStore<Session>()
   stores.set(runtime, store)
   return store
-}
-
-/**
- * What tells sessions apart: the file, the weights beside it as they are now (arrays may be changed in place before the
- * next fit), and the threads.
- */
-function sessionKey(graph: Graph, grams: readonly string[], threads: number | undefined): string {
-  const weights: string[] = []
-  const file = writeOnnx(graph, { grams,
-    beside: data => `${weights.push(weightsFingerprint(data))} of ${data.length}` })
-  return [bytesToHex(sha256(file)), ...weights, threads ?? 'all'].join(' ')
 }
 
 /** Adds the blocks of a Gram matrix to its sum. */

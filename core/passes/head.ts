@@ -7,8 +7,7 @@ import { GraphError, LaplaceError, OptionError } from '../errors/errors.js'
 import { nearestWord } from '../errors/suggest.js'
 import type { Graph, Node } from '../graph/graph.js'
 import { describeNode } from '../ops/node-attributes.js'
-import { simplify } from './fold.js'
-import { describeLastLayer, findLastLayer } from './last-linear.js'
+import { describeLastLayer, findLastLayer, networkOf } from './last-linear.js'
 
 /** The last linear layers and the parameters that they are made of. */
 export interface Head {
@@ -37,7 +36,7 @@ interface Layer {
  * @throws GraphError NO_LAST_LAYER; OptionError BAD_OPTION for a name that no linear layer has
  */
 export function findHead(graph: Graph, output: string, name?: string): Head {
-  const network = simplify({ ...graph, outputs: [output] })
+  const network = networkOf(graph, output)
   const layers = linearLayers(network)
   const found = name === undefined ? lastOf(layers, network) : [layerNamed(layers, name)]
   const last = found.at(-1)

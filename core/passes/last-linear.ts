@@ -58,8 +58,19 @@ export function findLastLayer(graph: Graph, output: string): FoundLastLayer {
 /** Of a graph that never changes, as several steps of a fit ask for it. */
 const foundBefore = new WeakMap<Graph, { readonly output: string, readonly layer: FoundLastLayer }>()
 
-function searchLastLayer(graph: Graph, output: string): FoundLastLayer {
+/** The simplified network that computes one output of a graph. */
+export function networkOf(graph: Graph, output: string): Graph {
+  const before = simplifiedBefore.get(graph)
+  if (before?.output === output) return before.network
   const network = simplify({ ...graph, outputs: [output] })
+  simplifiedBefore.set(graph, { output, network })
+  return network
+}
+
+const simplifiedBefore = new WeakMap<Graph, { readonly output: string, readonly network: Graph }>()
+
+function searchLastLayer(graph: Graph, output: string): FoundLastLayer {
+  const network = networkOf(graph, output)
   const types = inferTypes(network)
   const found = findMovedResults(network, output, types)
   if (!('operator' in found)) throw noLastLayer(output, describeFound(found), found.node)
