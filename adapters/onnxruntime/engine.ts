@@ -13,6 +13,7 @@ import { gramBlocks, gramName, writeOnnx } from '../onnx/index.js'
 import { graphText } from './graph-text.js'
 import { type SessionStore, sessionStore } from './session-store.js'
 import { splitAtInput } from './split-graph.js'
+import { withWinograd } from './winograd.js'
 
 type Runtime = typeof import('onnxruntime-node')
 type Session = Awaited<ReturnType<Runtime['InferenceSession']['create']>>
@@ -245,6 +246,7 @@ const FORMS: readonly SessionForm[] = [{ level: 'all', beside: true }, { level: 
 /** @throws GraphError UNSUPPORTED_OPERATOR when ONNX Runtime has no kernel for the graph */
 async function createSession(runtime: Runtime, graph: Graph, grams: readonly string[],
   threads: number | undefined): Promise<Session> {
+  const rewritten = withWinograd(graph)
   let cause: unknown
   for (const { level, beside } of FORMS) {
     const weights: { path: string, data: Uint8Array }[] = []
@@ -253,7 +255,7 @@ async function createSession(runtime: Runtime, graph: Graph, grams: readonly str
       weights.push({ path, data })
       return path
     }
-    const bytes = writeOnnx(graph, { grams, ...(beside ? { beside: keep } : {}) })
+    const bytes = writeOnnx(rewritten, { grams, ...(beside ? { beside: keep } : {}) })
     try {
       return await runtime.InferenceSession.create(bytes, {
         executionProviders: ['cpu'],
