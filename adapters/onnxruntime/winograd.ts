@@ -3,8 +3,8 @@
  * 3 x 3) of Winograd (Lavin and Gray 2016), with 16 products of matrices where 36 would be due. Written with operators
  * that every runtime has, images with their channels last.
  *
- * Of 16 rows, 512 channels of 4 x 4: 8.9 ms for 21.4, 256 channels of 8 x 8: 9.2 for 15.0; with 64 there is no gain, and
- * below 256 the values between cost more memory than the time is worth.
+ * Of 16 rows, 512 channels of 4 x 4: 8.9 ms for 21.4, 256 channels of 8 x 8: 9.2 for 15.0; with 64 there is no gain,
+ * and below 256 the values between cost more memory than the time is worth.
  */
 import { GraphBuilder } from '../../core/graph/builder.js'
 import { type Dim, type Graph, isBatch, type Node } from '../../core/graph/graph.js'
