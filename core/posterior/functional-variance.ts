@@ -19,8 +19,8 @@ import { slotsOfBlock } from '../network/parameter-blocks.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { joined } from '../tensor/joined.js'
 import { rowWidth, type TensorBlocks, type WeightedBlock } from './eigen-block.js'
-import type { DirectGradient, LinearPair, PosteriorMatrix, UsesOf, VarianceOperations,
-  VarianceTerm } from './variance-operations.js'
+import type { DirectGradient, LinearPair, PosteriorMatrix, UsesOf, VarianceOperations, VarianceTerm,
+  WrittenTerm } from './variance-operations.js'
 
 /** kron and diag: N x C variances or N x C x C covariances from the factors that use each slot. */
 export function blockVariance<A, J, V>(ops: VarianceOperations<A, J, V>, blocks: readonly TensorBlocks<WeightedBlock>[],
@@ -101,9 +101,27 @@ function pairTerm<A, J, V>(ops: VarianceOperations<A, J, V>, a: A, g: A | undefi
     : { kind: 'pair', rows: rotate(ops, g, left), weights }
 }
 
-/** R = the sum of the rotated outer products, written out, and w = v, for a parameter used in more than one place. */
+/** The products of one operator; else R = the sum of the rotated outer products, written out, and w = v. */
 function summedTerm<A, J, V>(ops: VarianceOperations<A, J, V>, uses: UsesOf<A>, blocks: TensorBlocks<WeightedBlock>,
   slot: ParameterSlot): VarianceTerm<A, J> {
+  const [pair] = uses.asWeight
+  const alone = uses.asWeight.length === 1 && uses.asBias.length + uses.direct.length === 0
+  // A tensor's shape does not tell: [1, out, in] is a matrix of a product and a kernel of a convolution.
+  if (alone && blocks.length === 1 && slot.elements === undefined) {
+    return { kind: 'operator', pair, block: { ...blocks[0], out: pair.out, in: pair.in } }
+  }
+  return writtenTerm(ops, uses, blocks, slot)
+}
+
+/** The term of one operator with its products written out. */
+export function writtenOperator<A, J, V>(ops: VarianceOperations<A, J, V>,
+  { pair, block }: Extract<VarianceTerm<A, J>, { kind: 'operator' }>): WrittenTerm<A, J> {
+  const slot = { name: '', shape: [pair.out, pair.in], size: pair.out * pair.in, offset: 0 }
+  return writtenTerm(ops, { slot: 0, asWeight: [pair], asBias: [], direct: [] }, [block], slot)
+}
+
+function writtenTerm<A, J, V>(ops: VarianceOperations<A, J, V>, uses: UsesOf<A>, blocks: TensorBlocks<WeightedBlock>,
+  slot: ParameterSlot): WrittenTerm<A, J> {
   const values = joined(blocks.map(({ variance }) => variance))
   const own = { ...slot, offset: 0, size: values.length }
   return { kind: 'jacobian', rows: ops.jacobian([own], rotatedFactors(ops, uses, blocks)),
@@ -120,7 +138,9 @@ function rotatedFactors<A, J, V>(ops: VarianceOperations<A, J, V>, { asWeight, a
     ...asWeight.map(pair => ({ ...pair, weight: 0, bias: -1, in: right === undefined ? pair.in : rowWidth(block),
       a: right === undefined ? pair.a : ops.rotate(pair.a, right), g: rotate(ops, pair.g, left) })
     ),
-    ...asBias.map(pair => ({ ...pair, weight: -1, bias: 0, g: rotate(ops, pair.g, left) })),
+    ...asBias.map(pair => ({ ...pair, weight: -1, bias: 0, positions: 1,
+      g: rotate(ops, pair.positions === 1 ? pair.g : ops.overPositions(pair.g, pair), left) })
+    ),
     ...direct.map(factor => ({ ...factor, parameter: 0,
       gradient: whole ? rotate(ops, factor.gradient, left) : ops.rotateTensor(factor.gradient, blocks) })
     ),

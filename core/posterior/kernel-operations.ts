@@ -9,13 +9,13 @@ import { arenaWithOnes } from '../curvature/last-layer.js'
 import { arenaArray } from '../kernels/arena.js'
 import { square } from '../kernels/arithmetic.js'
 import { gemm, type RealArray, triangularSolveRight } from '../kernels/linear-algebra.js'
-import type { ParameterSlot } from '../network/parameter-slot.js'
 import { rotateTensor } from './eigen-block.js'
 import { beside, type Eigenbasis, isThin } from './eigenbasis.js'
-import { type JacobianRows, type OutputLayout, sumOfTerms } from './kernel-terms.js'
+import { type JacobianRows, sumOfTerms } from './kernel-terms.js'
 import { quadraticForms } from './quadratic-forms.js'
-import type { DirectGradient, LinearPair, PosteriorMatrix, ProductOptions,
-  VarianceOperations } from './variance-operations.js'
+import { inPrecisionOf } from './single-precision.js'
+import type { OutputLayout } from './term-pairs.js'
+import type { LinearPair, PosteriorMatrix, ProductOptions, VarianceOperations } from './variance-operations.js'
 
 /** The operations for one batch; whoever uses more of them than `jacobian` and `whiten` begins the arena before. */
 export function kernelOperations(layout: OutputLayout): VarianceOperations<RealArray, JacobianRows, Float64Array> {
@@ -24,6 +24,7 @@ export function kernelOperations(layout: OutputLayout): VarianceOperations<RealA
     product: (x, matrix, options) => product(x, matrix, examples, options),
     rotate: (x, basis) => rotate(x, basis, examples),
     rotateTensor: (x, blocks) => rotateTensor(blocks, Float64Array.from(x), outputs * examples),
+    overPositions: (g, shape) => overPositions(g, shape),
     square: x => {
       const squares = arenaArray(x, x.length)
       square(x, squares)
@@ -34,22 +35,11 @@ export function kernelOperations(layout: OutputLayout): VarianceOperations<RealA
     jacobian: (slots, factors) => ({
       size: slots.reduce((sum, slot) => sum + slot.size, 0),
       read: (from, to) => denseJacobian(slots, { seeds: outputs, examples, factors }, from, to),
-      operator: onlyOperator(slots, factors),
     }),
     whiten: (rows, lower) => whiten(rows, lower, outputs),
     quadraticForms: (x, matrix, places) => quadraticForms(x, matrix.values, places, layout),
     total: terms => sumOfTerms(terms, layout),
   }
-}
-
-/** The one operator that uses the one slot, as its weight. */
-function onlyOperator(slots: readonly ParameterSlot[],
-  factors: readonly (LinearPair<RealArray> | DirectGradient<RealArray>)[]): LinearPair<RealArray> | undefined {
-  const [factor] = factors
-  return slots.length === 1 && slots[0].elements === undefined && factors.length === 1 && factor.kind === 'linear' &&
-      factor.weight === 0 && factor.bias < 0
-    ? factor
-    : undefined
 }
 
 /** x M or x M' (+ a row): the kernels multiply arrays of one precision, so that of x decides, not that of M. */
@@ -76,15 +66,14 @@ function rotate(x: RealArray, basis: Eigenbasis, examples: number): RealArray {
   return beside(inside, rank, outside, size, arenaArray(x, inside.length + outside.length))
 }
 
-/** Float32 copies of the posterior's matrices. Nothing that lives in the arena may be a key: its numbers change. */
-const singles = new WeakMap<Float64Array, Float32Array>()
-
-/** A matrix of the posterior in the precision of the data; a float32 copy is kept as long as its source. */
-function inPrecisionOf(data: RealArray, values: Float64Array): RealArray {
-  if (data instanceof Float64Array) return values
-  let single = singles.get(values)
-  if (single === undefined) singles.set(values, single = Float32Array.from(values))
-  return single
+/** Rows of an example and seed, T x out, added up. */
+function overPositions(g: RealArray, { positions, out }: Pick<LinearPair<RealArray>, 'positions' | 'out'>): RealArray {
+  const line = positions * out
+  const [ones, sums] = [arenaArray(g, positions).fill(1), arenaArray(g, g.length / positions)]
+  for (let from = 0, to = 0; from < g.length; from += line, to += out) {
+    gemm(false, false, 1, out, positions, 1, ones, g.subarray(from, from + line), 0, sums.subarray(to, to + out))
+  }
+  return sums
 }
 
 /** The rows J L^-T; every reading makes rows of its own, which are then solved in place. */

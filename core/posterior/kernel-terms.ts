@@ -6,26 +6,17 @@
  * matrix product for all where R is shared.
  */
 import { arenaArray, arenaScope } from '../kernels/arena.js'
-import { addWeightedRowDots, gemm, packedLength, type RealArray, syrk } from '../kernels/linear-algebra.js'
-import { putVariances, type VarianceKind, varianceNumbers, withRowSums } from './variance-kind.js'
-import type { LinearPair, PosteriorMatrix, VarianceTerm } from './variance-operations.js'
-
-/** The batch's number of outputs C and of examples N, and what is wanted of each. */
-export interface OutputLayout {
-  readonly outputs: number
-  readonly examples: number
-  readonly kind: VarianceKind
-  /** Whether the last of the outputs is the sum that row sums are made with, not that of those that are here. */
-  readonly lastIsSum?: boolean | undefined
-}
+import { addWeightedRowDots, gemm, type RealArray, syrk } from '../kernels/linear-algebra.js'
+import { addOperatorTerm } from './operator-term.js'
+import { eachPair, type OutputLayout, pairCount, sumOfRows, totalRow } from './term-pairs.js'
+import { putVariances, varianceNumbers, withRowSums } from './variance-kind.js'
+import type { VarianceTerm } from './variance-operations.js'
 
 /** Rows of a Jacobian of `size` columns that are written out when they are read, a few examples at a time. */
 export interface JacobianRows {
   readonly size: number
   /** Rows of the examples `from` to `to`: (to - from) x C x size, example-major, in an array that may be changed. */
   read(from: number, to: number): Float64Array
-  /** The pair that they are the products g' a of, where they are of one operator and one weight. */
-  readonly operator?: LinearPair<RealArray> | undefined
 }
 
 type Term = VarianceTerm<RealArray, JacobianRows>
@@ -45,12 +36,10 @@ export function sumOfTerms(terms: Iterable<Term>, layout: OutputLayout): Float64
       case 'pair':
         addRowProducts(sums(), term, layout)
         break
+      case 'operator':
+        addOperatorTerm(sums(), term.pair, term.block, layout)
+        break
       case 'jacobian':
-        // All rows are needed at once for covariances; else they would be many times as much as the pair.
-        if (term.rows.operator !== undefined && term.weights !== undefined && layout.kind !== 'covariance') {
-          addOperatorProducts(sums(), term.rows.operator, term.weights, layout)
-          break
-        }
         result = added(result, squaredRows(term.weights === undefined
           ? term.rows
           : weightedRows(term.rows, term.weights.values), layout))
@@ -79,17 +68,6 @@ function resultLength({ outputs, examples, kind }: OutputLayout): number {
   return examples * varianceNumbers(kind, outputs)
 }
 
-function pairCount({ outputs, kind }: OutputLayout): number {
-  return kind === 'covariance' ? packedLength(outputs) : varianceNumbers(kind, outputs)
-}
-
-/** Calls `visit` with every pair of rows of R that is wanted, d <= c, and its number; row C is the sum of all. */
-function eachPair({ outputs, kind }: OutputLayout, visit: (c: number, d: number, pair: number) => void): void {
-  let pair = 0
-  for (let c = 0; c < outputs; c++) for (let d = kind === 'covariance' ? 0 : c; d <= c; d++) visit(c, d, pair++)
-  if (kind === 'sums') { for (let c = 0; c < outputs; c++) visit(outputs, c, pair++) }
-}
-
 /** Sums of pairs, pairs x N, as what is wanted of every example. */
 function fromPairs(pairs: Float64Array, layout: OutputLayout): Float64Array {
   const { outputs, examples, kind } = layout
@@ -115,46 +93,6 @@ function addRowProducts(pairs: Float64Array, { rows, weights }: Extract<Term, { 
     addWeightedRowDots(block / examples, row(c), row(d), weights,
       pairs.subarray(pair * examples, (pair + 1) * examples))
   })
-}
-
-/** Rows g' a of every example and output, out x in, one w for all: none outlives its dot products. */
-function addOperatorProducts(pairs: Float64Array, { a, g, positions, in: inputs, out }: LinearPair<RealArray>,
-  { values }: PosteriorMatrix, layout: OutputLayout): void {
-  const { outputs, examples, kind } = layout
-  const [size, wide, line] = [out * inputs, positions * inputs, positions * out]
-  arenaScope(() => {
-    const [weights, row, whole] = [arenaArray(a, size), arenaArray(a, size), arenaArray(a, kind === 'sums' ? size : 0)]
-    weights.set(values)
-    const sum = kind === 'sums' ? totalRow(g, layout, () => arenaArray(g, examples * line)) : g
-    const multiply = (of: RealArray, at: number, n: number, result: RealArray): void => {
-      gemm(true, false, out, inputs, positions, 1, of.subarray(at * line, (at + 1) * line),
-        a.subarray(n * wide, (n + 1) * wide), 0, result)
-    }
-    for (let n = 0; n < examples; n++) {
-      const put = (other: RealArray, pair: number): void => {
-        const at = pair * examples + n
-        addWeightedRowDots(size, other, row, weights, pairs.subarray(at, at + 1))
-      }
-      if (kind === 'sums') multiply(sum, n, n, whole)
-      for (let c = 0; c < outputs; c++) {
-        multiply(g, c * examples + n, n, row)
-        put(row, c)
-        if (kind === 'sums') put(whole, outputs + c)
-      }
-    }
-  })
-}
-
-/** The sum of the outputs' rows: the last of them where it is that, else added up where `place` says. */
-function totalRow(rows: RealArray, { outputs, lastIsSum }: OutputLayout, place: () => RealArray): RealArray {
-  return lastIsSum === true ? rows.subarray(rows.length - rows.length / outputs) : sumOfRows(rows, place())
-}
-
-/** The sum of the rows of a matrix that are as long as `sum`, in it. */
-function sumOfRows<A extends RealArray>(rows: RealArray, sum: A): A {
-  sum.fill(0)
-  for (let at = 0; at < rows.length; at += sum.length) for (let i = 0; i < sum.length; i++) sum[i] += rows[at + i]
-  return sum
 }
 
 /** Calls `visit` with the Jacobian rows of a few examples at a time. */

@@ -12,8 +12,9 @@ import type { TensorBlocks, WeightedBlock } from './eigen-block.js'
 import { blockVariance, type FactoredBlock, factorVariance, lastLayerBlockVariance,
   lastLayerFullVariance } from './functional-variance.js'
 import { kernelOperations } from './kernel-operations.js'
-import { type OutputLayout, sumOfTerms } from './kernel-terms.js'
+import { sumOfTerms } from './kernel-terms.js'
 import { lowRankOutputs, type LowRankPart } from './low-rank-outputs.js'
+import type { OutputLayout } from './term-pairs.js'
 import { narrowed, putVariances, type VarianceKind, withRowSums } from './variance-kind.js'
 
 /** Blocks with their variances in their eigenbases (kron, diag), or Cholesky factors of a precision or its blocks. */

@@ -7,7 +7,7 @@
 import { packedRows } from '../curvature/last-layer.js'
 import { arenaArray } from '../kernels/arena.js'
 import { addRowDots, gemm, packedLength, packedProducts, type RealArray } from '../kernels/linear-algebra.js'
-import type { OutputLayout } from './kernel-terms.js'
+import type { OutputLayout } from './term-pairs.js'
 import { narrowed } from './variance-kind.js'
 
 /** Up to this many pairs of outputs, one product for each is cheaper than products of all pairs of features. */

@@ -4,7 +4,7 @@
  */
 import type { LinearShape } from '../network/linear-shape.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
-import type { TensorBlocks } from './eigen-block.js'
+import type { TensorBlocks, WeightedBlock } from './eigen-block.js'
 import type { Eigenbasis } from './eigenbasis.js'
 
 /** A matrix of the posterior, row-major: the same for every example. */
@@ -44,10 +44,15 @@ export interface UsesOf<A> {
 export type VarianceTerm<A, J> =
   /** R is C x N x K, w is N x K: rotated output gradients and what the inputs contribute. */
   | { readonly kind: 'pair', readonly rows: A, readonly weights: A }
+  /** R are the products of the pair of one operator that is applied at several positions, in the block's eigenbasis. */
+  | { readonly kind: 'operator', readonly pair: LinearPair<A>, readonly block: WeightedBlock }
   /** R are rows of a Jacobian that is written out; w is 1 x K, or ones where it is undefined. */
   | { readonly kind: 'jacobian', readonly rows: J, readonly weights: PosteriorMatrix | undefined }
   /** R is C x K for all examples, the identity where it is undefined; w is N x K or 1 x K. */
   | { readonly kind: 'shared', readonly rows: PosteriorMatrix | undefined, readonly weights: A | PosteriorMatrix }
+
+/** A term whose rows are there. */
+export type WrittenTerm<A, J> = Exclude<VarianceTerm<A, J>, { readonly kind: 'operator' }>
 
 /** How a product reads its matrix, and the 1 x n row that is added to every row of the result. */
 export interface ProductOptions {
@@ -67,6 +72,8 @@ export interface VarianceOperations<A, J, V> {
   rotate(x: A, basis: Eigenbasis): A
   /** The gradients of a tensor, ... x size, in the eigenbases of its blocks. */
   rotateTensor(x: A, blocks: TensorBlocks): A
+  /** Gradients C x N x T x out, added up over the positions: C x N x out. */
+  overPositions(g: A, shape: Pick<LinearPair<A>, 'positions' | 'out'>): A
   /** x^2, element by element. */
   square(x: A): A
   /** (x, 1): x of N x D with a column of ones behind it when the layer has a bias. */

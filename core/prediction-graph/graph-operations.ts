@@ -7,9 +7,10 @@ import { symmetricEigen, transposed, triangularSolveRight } from '../kernels/lin
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { rowWidth, type TensorBlocks } from '../posterior/eigen-block.js'
 import { coordinates, type Eigenbasis, fromCoordinates, isThin } from '../posterior/eigenbasis.js'
+import { writtenOperator } from '../posterior/functional-variance.js'
 import { once } from '../posterior/posterior.js'
 import type { DirectGradient, LinearPair, PosteriorMatrix, ProductOptions, VarianceOperations,
-  VarianceTerm } from '../posterior/variance-operations.js'
+  WrittenTerm } from '../posterior/variance-operations.js'
 import { identity } from '../tensor/identity.js'
 import { joined } from '../tensor/joined.js'
 import { sizeOf } from '../tensor/tensor.js'
@@ -23,7 +24,7 @@ export interface GraphRows {
   readonly ones?: boolean
 }
 
-type Term = VarianceTerm<GraphRows, GraphRows>
+type Term = WrittenTerm<GraphRows, GraphRows>
 type Factor = LinearPair<GraphRows> | DirectGradient<GraphRows>
 
 /** Two precisions: that of the network, and float64 for sums in which terms cancel. */
@@ -51,10 +52,13 @@ export function asNetwork({ network, double }: GraphPrecisions, name: string): s
 export function graphOperations(precisions: GraphPrecisions,
   outputs: number): VarianceOperations<GraphRows, GraphRows, OutputVariance> {
   const { network, double } = precisions
-  return {
+  const ops: VarianceOperations<GraphRows, GraphRows, OutputVariance> = {
     product: (x, matrix, options) => product(network, x, matrix, options),
     rotate: (x, basis) => rotate(network, x, basis),
     rotateTensor: (x, blocks) => rotateTensor(precisions, x, blocks, outputs),
+    overPositions: ({ name }, { positions, out }) => ({ width: out,
+      name: asNetwork(precisions,
+        double.reduce('ReduceSum', double.reshape(asDouble(precisions, name), [outputs, -1, positions, out]), [2])) }),
     square: ({ name, width }) => ({ name: network.mul(name, name), width }),
     withOnes: ({ name, width }, bias) => (bias ? { name, width: width + 1, ones: true } : { name, width }),
     jacobian: (slots, factors) => writtenOut(precisions, slots, factors, outputs),
@@ -64,8 +68,11 @@ export function graphOperations(precisions: GraphPrecisions,
       return { name: double.matmul(name, double.matrix(inverse, [width, width])), width }
     },
     quadraticForms: (x, matrix, places) => quadraticForms(precisions, x, matrix, places, outputs),
-    total: terms => sumOfVariances(double, Array.from(terms, term => ofTerm(precisions, term, outputs))),
+    total: terms =>
+      sumOfVariances(double, Array.from(terms, term =>
+        ofTerm(precisions, term.kind === 'operator' ? writtenOperator(ops, term) : term, outputs))),
   }
+  return ops
 }
 
 /** x M; the row of M that meets ones which are not written is added. */

@@ -6,6 +6,7 @@ import { blockSizes } from '../network/parameter-blocks.js'
 import { parameterCount } from '../network/parameter-slot.js'
 import type { Subset, SumShape } from '../options/words.js'
 import type { Evaluator } from './evaluator.js'
+import { columnsAtOnce } from './operator-columns.js'
 
 /**
  * Multiplications of one example: a forward pass, the backward pass of every seed, and the products with the layers'
@@ -171,7 +172,7 @@ const BLOCK_BYTES = 2 << 24
  * What an example holds: Kronecker factors of dense layers are summed where the values are; the other sums take the
  * pairs as they are, or square them; variances rotate those of one layer after another into the posterior's eigenbases,
  * and g once more for biases that are used at several positions. Where there are positions, or P x P numbers, rows of J
- * are written out; for variances in eigenbases those of one layer and output at a time, with the weights and the sum of
+ * are written out; for variances in eigenbases some columns of one layer's at a time, with the weights and the sum of
  * outputs.
  * @param examples of the batch, which share what operators hold once: weights that are packed or transformed
  */
@@ -222,7 +223,12 @@ function writtenRows(evaluator: Evaluator, seeds: number, use: BatchUse, shape: 
       : { block: 8 << 20, written: 12 * parameterCount(slots) }
   }
   if (sizes.length === 0 && use === 'variances') {
-    const layer = 3 * number * Math.max(...linears.map(({ in: inputs, out }) => inputs * out))
+    const layer = number *
+      Math.max(
+        ...linears.map(({ in: inputs, out, positions }) =>
+          positions === 1 ? 3 * inputs * out : columnsAtOnce(seeds, out, inputs) * ((seeds + 3) * out + positions)
+        ),
+      )
     return { block: layer, written: layer }
   }
   if (structure === 'kron' && use === 'sums') return { block: 0, written: 0 }
@@ -277,7 +283,10 @@ export function varianceWork(evaluator: Evaluator, shape: SumShape, seeds: numbe
   // Every seed of a last layer is a unit vector.
   const own = subset === 'last_layer' ? 1 : seeds
   return sum(linears.map(({ in: inputs, out, positions }) => {
-    const rotated = structure === 'kron' ? positions * (inputs * inputs + own * out * out) : 0
+    // The gradients of several positions are rotated before they are added up, or after it.
+    const rotated = structure === 'kron'
+      ? positions * inputs * inputs + own * out * out * Math.min(positions, inputs)
+      : 0
     return rotated + (positions === 1
       ? inputs * out + 2 * seeds * out
       : seeds * inputs * out * (positions + 2 * LOOP_WORK))

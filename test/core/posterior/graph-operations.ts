@@ -2,9 +2,10 @@
 import type { GraphBuilder } from '../../../core/graph/builder.js'
 import { triangularInverse } from '../../../core/kernels/linear-algebra.js'
 import { rotateTensor } from '../../../core/posterior/eigen-block.js'
+import { writtenOperator } from '../../../core/posterior/functional-variance.js'
 import type { VarianceKind } from '../../../core/posterior/variance-kind.js'
 import type { DirectGradient, LinearPair, PosteriorMatrix, VarianceOperations,
-  VarianceTerm } from '../../../core/posterior/variance-operations.js'
+  WrittenTerm } from '../../../core/posterior/variance-operations.js'
 import { float64 } from '../../../core/tensor/tensor.js'
 
 /**
@@ -12,7 +13,7 @@ import { float64 } from '../../../core/tensor/tensor.js'
  */
 export function graphOperations(b: GraphBuilder, outputs: number,
   kind: VarianceKind): VarianceOperations<string, string, string> {
-  return {
+  const ops: VarianceOperations<string, string, string> = {
     product: (x, matrix, { transposed = false, plus } = {}) => {
       const result = b.node('MatMul', [x, constant(b, transposed ? transpose(matrix) : matrix)])
       return plus === undefined ? result : b.node('Add', [result, constant(b, plus)])
@@ -30,6 +31,10 @@ export function graphOperations(b: GraphBuilder, outputs: number,
       const values = rotateTensor(blocks, unit, size)
       return b.node('MatMul', [x, constant(b, { values, rows: size, columns: values.length / size })])
     },
+    overPositions: (g, { positions, out }) =>
+      b.node('ReduceSum', [b.node('Reshape', [g, b.integers([0, 0, positions, out])]), b.integers([2])], {
+        keepdims: 1,
+      }),
     square: x => b.node('Mul', [x, x]),
     withOnes: (x, bias) =>
       bias ? b.node('Pad', [x, b.integers([0, 0, 0, 0, 0, 1]), b.scalar(1)], { mode: 'constant' }) : x,
@@ -48,12 +53,14 @@ export function graphOperations(b: GraphBuilder, outputs: number,
       return kind === 'diagonal' ? forms : b.node('Reshape', [forms, b.integers([0, outputs, outputs])])
     },
     total: terms =>
-      [...terms].map(term => contract(b, term, outputs, kind)).reduce((sum, term) => b.node('Add', [sum, term])),
+      [...terms].map(term => contract(b, term.kind === 'operator' ? writtenOperator(ops, term) : term, outputs, kind))
+        .reduce((sum, term) => b.node('Add', [sum, term])),
   }
+  return ops
 }
 
 /** sum_k R_ck R_c'k w_k with R as N x C x K and w as N x 1 x K, where N may be 1: it is broadcast. */
-function contract(b: GraphBuilder, term: VarianceTerm<string, string>, outputs: number, kind: VarianceKind): string {
+function contract(b: GraphBuilder, term: WrittenTerm<string, string>, outputs: number, kind: VarianceKind): string {
   const rows = term.kind === 'shared' ? sharedRows(b, term.rows, outputs) : b.node('Transpose', [
     term.kind === 'pair' ? b.node('Reshape', [term.rows, b.integers([0, 0, -1])]) : term.rows,
   ], { perm: [1, 0, 2] })
