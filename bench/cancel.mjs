@@ -103,7 +103,7 @@ async function fromOutside(run, milliseconds) {
   const turn = () => {
     const now = threadMilliseconds()
     ;[last, held] = [now, Math.max(held, now - last)]
-    if (on) setImmediate(turn)
+    if (on) setTimeout(turn, 2)
   }
   turn()
   await run({ signal: new AbortController().signal })

@@ -86,8 +86,8 @@ export function attended(core: LaplacePosterior | Mixture, work: WorkOptions): L
 
 function attendedPosterior(core: LaplacePosterior, work: WorkOptions): LaplacePosterior {
   const call = (method: string, args: readonly unknown[]): Promise<CallResult> =>
-    withCallThread([core], work, thread =>
-      ask(thread, { kind: 'posterior', number: thread.numberOf(core) }, method, args))
+    withCallThread([core], work, async thread =>
+      ask(thread, { kind: 'posterior', number: await thread.numberOf(core) }, method, args))
   const predict: LaplacePosterior['predict'] = async (x, options = {}) => {
     // What is wrong with the rows is said before anything is computed.
     core.programs(x)
@@ -100,10 +100,11 @@ function attendedPosterior(core: LaplacePosterior, work: WorkOptions): LaplacePo
 function attendedMixture(core: Mixture, work: WorkOptions): Mixture {
   const { members, weights, calibration } = core
   const call = (method: string, args: readonly unknown[]): Promise<CallResult> =>
-    withCallThread(members, work, thread =>
-      ask(thread, { kind: 'mixture', members: members.map(member =>
-        thread.numberOf(member)
-      ), weights, calibration }, method, args))
+    withCallThread(members, work, async thread => {
+      const numbers: number[] = []
+      for (const member of members) numbers.push(await thread.numberOf(member))
+      return ask(thread, { kind: 'mixture', members: numbers, weights, calibration }, method, args)
+    })
   const own = ['predict', 'inputGradients', 'functionalVariance', 'compare', 'forward', 'functionalSamples',
     'predictiveSamples', 'conformalize'] as const
   return derived(core, methodsBy(own, async (method, args) => {

@@ -8,6 +8,7 @@ import type { WorkOptions } from '../../core/budget/progress.js'
 import { CancelledError, InternalError } from '../../core/errors/errors.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import { portablePosterior } from '../../core/laplace/portable-posterior.js'
+import { movableCopy } from './buffers.js'
 import type { Call, CallResult, CallThreadSetup, FromCallThread, ToCallThread } from './call-messages.js'
 import { moduleBeside } from './module-beside.js'
 import { receivedError } from './worker-messages.js'
@@ -23,7 +24,7 @@ const GRACE_MS = 5000
 /** A thread that is lent to one caller. */
 export interface LentThread {
   /** The number under which the thread knows a posterior, which it is sent once. */
-  numberOf(posterior: LaplacePosterior): number
+  numberOf(posterior: LaplacePosterior): Promise<number>
   /** @throws CancelledError as soon as the signal is given; what the call throws */
   call(call: Call, work: WorkOptions): Promise<CallResult>
 }
@@ -142,8 +143,8 @@ function startThread(module: URL): CallThread {
   let pending: PendingCall | undefined
   let running: Promise<unknown> = Promise.resolve()
   let ended: Error | undefined
-  const post = (message: ToCallThread): void => {
-    nodeThread.postMessage(message)
+  const post = (message: ToCallThread, transfer: readonly ArrayBuffer[] = []): void => {
+    nodeThread.postMessage(message, transfer)
   }
   const forgotten = new FinalizationRegistry<number>(number => {
     known.delete(number)
@@ -174,10 +175,11 @@ function startThread(module: URL): CallThread {
   nodeThread.unref()
   return {
     knows: posterior => known.has(numberFor(posterior)),
-    numberOf(posterior) {
+    async numberOf(posterior) {
       const number = numberFor(posterior)
       if (!known.has(number)) {
-        post({ type: 'posterior', number, posterior: portablePosterior(posterior) })
+        const { value, transfer } = await movableCopy(portablePosterior(posterior))
+        post({ type: 'posterior', number, posterior: value }, transfer)
         known.add(number)
         forgotten.register(posterior, number)
       }
@@ -186,12 +188,13 @@ function startThread(module: URL): CallThread {
     async call(call, { signal, onProgress }) {
       if (ended !== undefined) throw ended
       const id = ++calls
+      const { value, transfer } = await movableCopy(call)
       const answer = new Promise<CallResult>((resolve, reject) => {
         pending = { id, resolve, reject, onProgress: progress => {
           // Nobody who has cancelled hears of the work that is done until the thread stops.
           if (signal?.aborted !== true) onProgress?.(progress)
         } }
-        post({ type: 'call', id, call })
+        post({ type: 'call', id, call: value }, transfer)
       })
       running = answer.catch(() => undefined)
       nodeThread.ref()
