@@ -8,7 +8,7 @@ const AT_ONCE = 64 << 20
 
 type TypedArray = Float64Array | Float32Array | Int32Array | Uint8Array
 
-/** The buffers of large arrays in a value, whatever objects and maps they lie in; it is of no use once they are moved. */
+/** The buffers of a value's large arrays, in whatever objects and maps; it is of no use once they have moved. */
 export function largeBuffers(value: unknown): ArrayBuffer[] {
   const found = new Set<ArrayBuffer>()
   withArrays(value, array => {
