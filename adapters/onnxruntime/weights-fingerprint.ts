@@ -4,9 +4,9 @@
 const [FIRST, SECOND, THIRD, FOURTH] = [0x9e3779b1, 0x85ebca77, 0xc2b2ae3d, 0x27d4eb2f]
 
 /**
- * 128 bits of some bytes, as text: four sums h = (h xor w) m modulo 2^32 that take every fourth word w each. Another
- * word changes its sum for certain, whatever the words are; several that change together agree by chance, once in 2^32.
- * Reading the words is most of its time, a quarter of SHA-256's.
+ * 128 bits of some bytes, as text: four sums h = mixed((h xor w) m) modulo 2^32 that take every fourth word w each.
+ * Another word changes its sum for certain, whatever the words are; several that change together agree by chance, once
+ * in 2^32. Reading the words is most of its time, a quarter of SHA-256's.
  */
 export function weightsFingerprint(bytes: Uint8Array): string {
   const whole = bytes.byteLength - bytes.byteLength % 4
@@ -16,12 +16,17 @@ export function weightsFingerprint(bytes: Uint8Array): string {
   let [a, b, c, d] = [1, 2, 3, 4]
   const even = words.length - words.length % 4
   for (let i = 0; i < even; i += 4) {
-    a = Math.imul(a ^ words[i], FIRST)
-    b = Math.imul(b ^ words[i + 1], SECOND)
-    c = Math.imul(c ^ words[i + 2], THIRD)
-    d = Math.imul(d ^ words[i + 3], FOURTH)
+    a = mixed(Math.imul(a ^ words[i], FIRST))
+    b = mixed(Math.imul(b ^ words[i + 1], SECOND))
+    c = mixed(Math.imul(c ^ words[i + 2], THIRD))
+    d = mixed(Math.imul(d ^ words[i + 3], FOURTH))
   }
-  for (let i = even; i < words.length; i++) a = Math.imul(a ^ words[i], FIRST)
-  for (let i = whole; i < bytes.byteLength; i++) a = Math.imul(a ^ bytes[i], FIRST)
+  for (let i = even; i < words.length; i++) a = mixed(Math.imul(a ^ words[i], FIRST))
+  for (let i = whole; i < bytes.byteLength; i++) a = mixed(Math.imul(a ^ bytes[i], FIRST))
   return [a, b, c, d].join(' ')
+}
+
+/** Upper bits to lower ones: a product carries bits upwards only, and two changed signs would undo each other. */
+function mixed(h: number): number {
+  return h ^ (h >>> 15)
 }

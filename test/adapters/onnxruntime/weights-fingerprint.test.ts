@@ -28,3 +28,16 @@ t.test('weights that change places are other weights', async t => {
     t.not(weightsFingerprint(bytesOf(other)), before, `the first and weight ${i}`)
   }
 })
+
+t.test('weights with other signs, or halved and doubled, are other weights', async t => {
+  const values = Float32Array.from({ length: 64 }, (_, i) => Math.sin(i + 1))
+  const changes: readonly (readonly [string, (value: number, i: number) => number])[] = [
+    ['all negated', value => -value],
+    ['two of a sum negated', (value, i) => (i === 8 || i === 40 ? -value : value)],
+    ['all doubled', value => 2 * value],
+    ['some doubled, others halved', (value, i) => (i % 8 < 4 ? 2 * value : value / 2)],
+  ]
+  const seen = new Set([weightsFingerprint(bytesOf(values)),
+    ...changes.map(([, change]) => weightsFingerprint(bytesOf(values.map(change))))])
+  t.equal(seen.size, changes.length + 1)
+})
