@@ -33,14 +33,41 @@ export function customLikelihood(roots: number): LikelihoodModel {
     inverseLink: f => Float64Array.from(f),
     outputsAlone: true,
   }
-  return { ...term, ofLabels: labels =>
-    withSeeds(term, () => roots, (_f, examples, outputs) => {
-      const seeds = new Float64Array(roots * examples * outputs)
-      for (let k = 0, at = 0; k < roots; k++) {
-        for (let n = 0; n < examples; n++) {
-          for (let c = 0; c < outputs; c++, at++) seeds[at] = labels[n * width(outputs) + 1 + outputs + c * roots + k]
+  return { ...term,
+    ofLabels: labels =>
+      withSeeds(term, outputs => rootsUsed(labels, outputs, roots).count, (_f, examples, outputs) => {
+        const { count, rootOf } = rootsUsed(labels, outputs, roots)
+        const seeds = new Float64Array(count * examples * outputs)
+        for (let k = 0, at = 0; k < count; k++) {
+          for (let n = 0; n < examples; n++) {
+            const root = rootOf[n * roots + k]
+            const from = n * width(outputs) + 1 + outputs + root
+            for (let c = 0; c < outputs; c++, at++) seeds[at] = root < 0 ? 0 : labels[from + c * roots]
+          }
         }
-      }
-      return seeds
-    }) }
+        return seeds
+      }) }
+}
+
+/**
+ * Which roots the rows of a batch have: those of zeros, as outputs have that a row masks, are left out, and as many
+ * seeds travel back as the row with the most needs. Rounded up to a power of two, as each number is a program.
+ * @returns of row n and seed k the root, or -1, at `rootOf[n roots + k]`
+ */
+function rootsUsed(labels: Float64Array, outputs: number,
+  roots: number): { readonly count: number, readonly rootOf: Int32Array } {
+  const width = 1 + outputs + outputs * roots
+  const rootOf = new Int32Array(labels.length / width * roots).fill(-1)
+  let most = 1
+  for (let n = 0; n * width < labels.length; n++) {
+    const from = n * width + 1 + outputs
+    let used = 0
+    for (let k = 0; k < roots; k++) {
+      let c = 0
+      while (c < outputs && labels[from + c * roots + k] === 0) c++
+      if (c < outputs) rootOf[n * roots + used++] = k
+    }
+    most = Math.max(most, used)
+  }
+  return { count: Math.min(roots, 2 ** Math.ceil(Math.log2(most))), rootOf }
 }

@@ -3,6 +3,7 @@ import type { WorkOptions } from '../budget/progress.js'
 import { zeroCurvature } from '../curvature/accumulate.js'
 import { checkMemory, sumBytes } from '../curvature/posterior-bytes.js'
 import { ShapeError } from '../errors/errors.js'
+import type { GraphInput } from '../graph/graph.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import { noAgreement } from '../likelihood/agreement.js'
 import { checkOneClass, withClassWeight } from '../likelihood/class-weights.js'
@@ -11,14 +12,15 @@ import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { termsOf } from '../likelihood/output-layout.js'
 import { type LabelledExamples, labelledExamples, leftOutNote } from '../likelihood/position-labels.js'
 import { likelihoodModel } from '../likelihood/registry.js'
-import { forEachBatch, sliceExamples } from '../network/batches.js'
+import { forEachBatch, sliceExamples, takeExamples } from '../network/batches.js'
 import { networkInputs } from '../network/input-rows.js'
 import type { ResolvedOptions } from '../options/resolved-options.js'
-import type { FitSums } from '../parallel/batch-sums.js'
+import type { FitSums, LabelledBatch } from '../parallel/batch-sums.js'
 import type { WorkerPool } from '../parallel/worker-pool.js'
 import { batchWithin, multiplicationsPerExample, seedsAtOnce } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
+import { takeRows } from '../tensor/rows.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { LinearData } from './linear-data.js'
 import { rowReservoir } from './row-reservoir.js'
@@ -104,10 +106,14 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
       await scheduler.announceWork(n * multiplicationsPerExample(evaluator, seeds))
       try {
         await forEachBatch(n, size, 'fit', work, async (from, to) => {
-          const labels = values.subarray(from * width, to * width)
-          const scheduled = await scheduler.schedule({ x: sliceExamples(rows, network.inputs, from, to), labels,
-            examples: to - from, first: examples + from, weights: weights?.slice(from, to) })
-          features?.add(scheduled.features, labelledExamples(labels, own, width / own))
+          const whole = { x: sliceExamples(rows, network.inputs, from, to),
+            labels: values.subarray(from * width, to * width), examples: to - from, first: examples + from,
+            weights: weights?.slice(from, to) }
+          // Draws of labels follow the places of the rows.
+          const batch = options.curvature === 'mc_fisher' ? whole : countedRows(whole, network.inputs, width)
+          if (batch.examples === 0) return
+          const scheduled = await scheduler.schedule(batch)
+          features?.add(scheduled.features, labelledExamples(batch.labels, own, width / own))
         })
       } catch (error) {
         void scheduler.abandon()
@@ -122,6 +128,15 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
           agreement: noAgreement(options.likelihood, outputs) },
     linearData: async () => features?.data(),
   }
+}
+
+/** The rows of a batch that count: those of weight 0 add nothing to any sum, and cost as much as others. */
+function countedRows(batch: LabelledBatch, inputs: readonly GraphInput[], width: number): LabelledBatch {
+  const { x, labels, weights } = batch
+  if (weights?.includes(0) !== true) return batch
+  const counted = Int32Array.from(weights.keys()).filter(n => weights[n] !== 0)
+  return { ...batch, x: counted.length === 0 ? x : takeExamples(x, inputs, counted), examples: counted.length,
+    labels: takeRows(labels, counted, width), weights: weights.filter(weight => weight !== 0) }
 }
 
 /** Turns of a row's backward passes from which on a user is told of them: each goes through the network anew. */
