@@ -6,11 +6,11 @@
 /** A collection takes a millisecond: not before so many bytes. */
 const WORTH_BYTES = 32 << 20
 
-let collect: (() => void) | undefined
+let collect: ((bytes: number) => void) | undefined
 let left = 0
 
 /** What collects arrays of late; without it the host's own collector comes when it comes. */
-export function useCollector(collector: () => void): void {
+export function useCollector(collector: (bytes: number) => void): void {
   collect = collector
 }
 
@@ -18,6 +18,7 @@ export function useCollector(collector: () => void): void {
 export function leaveBehind(bytes: number): void {
   left += bytes
   if (left < WORTH_BYTES) return
+  const all = left
   left = 0
-  collect?.()
+  collect?.(all)
 }

@@ -88,8 +88,9 @@ function tensorsOf(slots: readonly ParameterSlot[]): [ParameterSlot | undefined,
 }
 
 /** Features with a column of ones when the layer has a bias: N x (D + 1), else N x D, float64. */
-export function withOnes(features: RealArray, examples: number, inputs: number, bias: boolean): Float64Array {
-  const result = new Float64Array(examples * (inputs + Number(bias)))
+export function withOnes(features: RealArray, examples: number, inputs: number, bias: boolean,
+  allocate = (length: number): Float64Array => new Float64Array(length)): Float64Array {
+  const result = allocate(examples * (inputs + Number(bias)))
   result.set(features)
   if (bias) makeRoomForOnes(result, examples, inputs)
   return result

@@ -7,8 +7,8 @@
  * heap, and kernels copy it as they do elsewhere. Runs are synchronous, so that one arena serves all programs of a
  * thread. Constants of programs, weights above all, stay at its end from run to run.
  */
-import { aligned, anotherInstance, type KernelBuild, kernelBuild, type KernelExports, kernelView, PAGE,
-  withKernelMemory } from './kernel-module.js'
+import { aligned, anotherInstance, giveUpKernelMemory, type KernelBuild, kernelBuild, type KernelExports, kernelView,
+  PAGE, withKernelMemory } from './kernel-module.js'
 import type { RealArray } from './plain.js'
 
 /** The room of the arena; hosts that refuse so much give it less. */
@@ -78,6 +78,20 @@ export function arenaConstant<A extends RealArray | Int32Array>(table: A): A {
   const known = arena.constants.get(table)
   if (known !== undefined) return known as A
   return placed(arena, table, Math.min(CONSTANT_BYTES, arena.kernel.memory.buffer.byteLength / 4))
+}
+
+/** Less than this stays for the next run. */
+const LEAST_BYTES = 8 << 20
+
+/**
+ * Gives up the arena and what kernels share of large memory, between runs: for a thread that has nothing to do for a
+ * while. The next run has an arena of its own.
+ */
+export function giveUpArena(): void {
+  giveUpKernelMemory(LEAST_BYTES)
+  if (arena === undefined) return
+  const constants = arena.kernel.memory.buffer.byteLength - arena.bottom
+  if (arena.touched + constants >= LEAST_BYTES) arena = undefined
 }
 
 /** Constants of a program, where they lie in the arena. */

@@ -225,6 +225,11 @@ export function withKernelMemory<R>(bytes: number, work: (kernel: KernelExports,
   }
 }
 
+/** Gives up the memory that calls share where it holds so many bytes; the next call makes another. */
+export function giveUpKernelMemory(least: number): void {
+  if (instance !== undefined && instance.memory.buffer.byteLength >= least) instance = undefined
+}
+
 /** Rounds a number of bytes up to whole vectors. */
 export function aligned(bytes: number): number {
   return Math.ceil(bytes / 16) * 16

@@ -5,7 +5,6 @@
 import { zeroCurvature } from '../curvature/accumulate.js'
 import type { Curvature } from '../curvature/curvature.js'
 import { accumulateLastLayer, lastLayerIndices, withOnes } from '../curvature/last-layer.js'
-import { asFloat64 } from '../curvature/real.js'
 import { gemm, type RealArray, symmetricEigen, symmetricEigenvalues, syrk, transposed,
   zerosLike } from '../kernels/linear-algebra.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
@@ -13,6 +12,7 @@ import { lastLayerShape, type LinearShape } from '../network/linear-shape.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { SumShape } from '../options/words.js'
 import type { LinearData } from '../sums/linear-data.js'
+import { withOwnPages } from '../tensor/own-pages.js'
 
 /** A last layer on fixed features: functions of its weights w (P) and of its outputs f (N x C). */
 export interface LinearModel {
@@ -66,7 +66,7 @@ export function linearModel(likelihood: LikelihoodModel, slots: readonly Paramet
   data: LinearData): LinearModel {
   const { features, labels, examples } = data
   const { out: outputs, in: inputs, bias } = lastLayerShape(slots)
-  const made = (): Float64Array => withOnes(features, examples, inputs, bias >= 0)
+  const made = (): Float64Array => withOnes(features, examples, inputs, bias >= 0, withOwnPages)
   const own: { phi?: Float64Array, direct?: RealArray } = {}
   const phi = (): Float64Array => own.phi ??= made()
   // Directions of a search need no more digits than the features have.
@@ -132,7 +132,7 @@ function curvatures(likelihood: LikelihoodModel, slots: readonly ParameterSlot[]
   const layer = lastLayerShape(slots)
   const { out: outputs } = layer
   const curvature = (f: Float64Array, shape: SumShape): Curvature =>
-    accumulateLastLayer(zeroCurvature(shape, slots, [layer]), slots, asFloat64(features), f, examples, likelihood)
+    accumulateLastLayer(zeroCurvature(shape, slots, [layer]), slots, inDoubles(features), f, examples, likelihood)
   let inputValues: Float64Array | undefined
   return {
     curvature,
@@ -158,16 +158,25 @@ function curvatures(likelihood: LikelihoodModel, slots: readonly ParameterSlot[]
   }
 }
 
+/** `asFloat64` of features that stay in this thread. */
+function inDoubles(features: RealArray): Float64Array {
+  if (features instanceof Float64Array) return features
+  const values = withOwnPages(features.length)
+  values.set(features)
+  return values
+}
+
 function grams(phi: () => Float64Array, examples: number, width: number): Grams {
   const own: { columns?: Float64Array, rows?: Float64Array | undefined, eigen?: ReturnType<LinearModel['gramEigen']> } =
     {}
   const gramOf = (n: number, k: number, matrix: Float64Array): Float64Array => {
-    const result = new Float64Array(n * n)
+    const result = withOwnPages(n * n)
     syrk(n, k, 1, matrix, 0, result)
     return result
   }
   const gram = (): Float64Array => own.columns ??= gramOf(width, examples, phi())
-  const rowGram = (): Float64Array => own.rows ??= gramOf(examples, width, transposed(phi(), examples, width))
+  const rowGram = (): Float64Array =>
+    own.rows ??= gramOf(examples, width, transposed(phi(), examples, width, withOwnPages(examples * width)))
   return {
     gram,
     rowGram,

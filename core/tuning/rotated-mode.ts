@@ -8,6 +8,7 @@ import type { WorkOptions } from '../budget/progress.js'
 import { gemm, type RealArray, symmetricEigen } from '../kernels/linear-algebra.js'
 import { conjugateGradients, dot } from '../linear-model/conjugate-gradients.js'
 import { newtonMode, type NewtonPoint, type NewtonStep } from '../linear-model/newton.js'
+import { withOwnPages } from '../tensor/own-pages.js'
 import { boundedPrecision } from './bounds.js'
 import type { LinearMode } from './linear-mode.js'
 import { lambdaTimes, type LinearModel } from './linear-model.js'
@@ -62,18 +63,18 @@ export function rotatedModes(model: LinearModel, start: Float64Array, rough = fa
   const rotation = rotate(model, rough)
   const { rank, coordinates, single, basis } = rotation
   const outputsAt = (weights: Float64Array, factor: RealArray): Float64Array => {
-    const f = new Float64Array(examples * outputs)
+    const f = withOwnPages(examples * outputs)
     gemm(false, true, examples, outputs, rank, 1, factor, inPrecision(factor, weights), 0, f)
     return f
   }
   const rotated = (w: Float64Array): Float64Array => {
-    const [matrix, own] = [new Float64Array(outputs * width), new Float64Array(outputs * rank)]
+    const [matrix, own] = [withOwnPages(outputs * width), withOwnPages(outputs * rank)]
     for (let i = 0; i < matrix.length; i++) matrix[i] = w[indices[i]]
     gemm(false, false, outputs, rank, width, 1, matrix, basis, 0, own)
     return own
   }
   const back = (weights: Float64Array): Float64Array => {
-    const [w, matrix] = [new Float64Array(size), new Float64Array(outputs * width)]
+    const [w, matrix] = [new Float64Array(size), withOwnPages(outputs * width)]
     gemm(false, true, outputs, width, rank, 1, weights, basis, 0, matrix)
     for (let i = 0; i < size; i++) w[indices[i]] = matrix[i]
     return w
@@ -127,7 +128,9 @@ function extrapolated([before, last = before]: readonly PathPoint[], place: numb
 
 /** x + share (before - x) */
 function between(x: Float64Array, share: number, before: Float64Array): Float64Array {
-  return x.map((value, i) => value + share * (before[i] - value))
+  const result = withOwnPages(x.length)
+  for (let i = 0; i < x.length; i++) result[i] = x[i] + share * (before[i] - x[i])
+  return result
 }
 
 /** Rounds of a fixed point whose rounds cost nothing, and the change of its logarithm that ends it. */
@@ -173,7 +176,7 @@ function stepFrom(weights: Float64Array, f: Float64Array, direction: Float64Arra
 
 /** x - length d */
 function moved(x: Float64Array, length: number, d: Float64Array): Float64Array {
-  const result = new Float64Array(x.length)
+  const result = withOwnPages(x.length)
   for (let i = 0; i < x.length; i++) result[i] = x[i] - length * d[i]
   return result
 }
@@ -182,12 +185,14 @@ function moved(x: Float64Array, length: number, d: Float64Array): Float64Array {
 function rotate(model: LinearModel, rough: boolean): Rotation {
   const { examples, width } = model
   const wide = examples < width
-  const { values, vectors } = wide ? symmetricEigen(examples, model.rowGram()) : model.gramEigen()
+  const { values, vectors } = wide
+    ? symmetricEigen(examples, model.rowGram(), withOwnPages(examples * examples))
+    : model.gramEigen()
   const size = wide ? examples : width
   const first = values.findIndex(value => value > NEGLIGIBLE * values[size - 1])
   const rank = first < 0 ? 0 : size - first
-  const own = lastColumns(vectors, size, rank, new Float64Array(size * rank))
-  const other = new Float64Array((wide ? width : examples) * rank)
+  const own = lastColumns(vectors, size, rank, withOwnPages(size * rank))
+  const other = withOwnPages((wide ? width : examples) * rank)
   if (wide) gemm(true, false, width, rank, examples, 1, model.inputs(), own, 0, other)
   else gemm(false, false, examples, rank, width, 1, model.inputs(), own, 0, other)
   const chosen = values.slice(size - rank)
@@ -239,7 +244,7 @@ interface Workspace {
 
 function workspace({ outputs, examples }: LinearModel, rank: number): Workspace {
   const size = outputs * rank
-  const all = new Float64Array(7 * size)
+  const all = withOwnPages(7 * size)
   const [gradient, inverse, solution, residual, direction, preconditioned, product] = Array.from({ length: 7 },
     (_, i) => all.subarray(i * size, (i + 1) * size))
   return { gradient, inverse, solution, residual, direction, preconditioned, product, single: new Float32Array(size),
@@ -262,7 +267,7 @@ async function directionAt(model: LinearModel, { rank, values, single }: Rotatio
   const { mean, largest } = curvatures(likelihood.hessianDiagonal(f, examples, outputs), examples, outputs)
   const precondition = preconditioner(model, mean.map(value => scale * value), values, delta, room.inverse)
   const kept = rank - negligible(single, largest.map(value => scale * value), rank, forcing ** 2 * delta)
-  const some = lastColumns(gradient, rank, kept, new Float64Array(outputs * kept))
+  const some = lastColumns(gradient, rank, kept, withOwnPages(outputs * kept))
   const columns = lastColumns(single, rank, kept, new Float32Array(examples * kept))
   const part = <A extends RealArray>(whole: A): A => whole.subarray(0, outputs * kept) as A
   const [product, preconditioned, changed] = [part(room.product), part(room.preconditioned), part(room.single)]

@@ -24,9 +24,13 @@ export function collectGarbage(more = 0): void {
   if (process.memoryUsage().arrayBuffers > arrayBuffers - WORTH_BYTES) collect()
 }
 
-/** Collects what was made of late. */
-export function collectYoung(): void {
-  collect({ type: 'minor' })
+/** Of arrays of so many bytes some have lasted so long that V8 takes them for old. */
+const MANY_BYTES = 64 << 20
+
+/** Collects arrays that a step has left behind, `bytes` of them: those that were made of late, or all. */
+export function collectArrays(bytes: number): void {
+  if (bytes < MANY_BYTES) collect({ type: 'minor' })
+  else collectGarbage()
 }
 
 function collect(...options: Parameters<Collect>): void {

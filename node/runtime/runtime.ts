@@ -10,7 +10,7 @@ import { useSha256 } from '../../core/kernels/sha256.js'
 import type { SmallSolver } from '../../core/kernels/small-solver.js'
 import type { Runtime } from '../../core/parallel/runtime.js'
 import { chooseEngine, expectedEngine } from './choose-engine.js'
-import { collectYoung } from './collect-garbage.js'
+import { collectArrays } from './collect-garbage.js'
 import { type LinearSolve, loadLinearSolve } from './linear-solve.js'
 import { productHelper } from './product-helper.js'
 import { startWorkerThreads } from './worker-threads.js'
@@ -47,7 +47,7 @@ const solveByNdarray: SmallSolver = (n, matrix, right) => {
 }
 
 useSha256(() => createHash('sha256'))
-useCollector(collectYoung)
+useCollector(collectArrays)
 
 /** What the package's Node entry gives to the core. */
 export const nodeRuntime: Runtime = { solver: solveByNdarray, workerThreads: startWorkerThreads, engine: chooseEngine,

@@ -3,12 +3,13 @@ import { parentPort } from 'node:worker_threads'
 import { useCollector } from '../../core/budget/garbage.js'
 import { decompositionBytes } from '../../core/curvature/factor-shape.js'
 import { InternalError } from '../../core/errors/errors.js'
+import { giveUpArena } from '../../core/kernels/arena.js'
 import type { FitSums } from '../../core/parallel/batch-sums.js'
 import { type DisposableWorker, type Worker, workerFrom, type WorkerSetup } from '../../core/parallel/worker.js'
 import type { FactorEigen } from '../../core/posterior/factor-eigen.js'
 import type { PosteriorParts } from '../../core/posterior/posterior-parts.js'
 import { chooseEngine } from './choose-engine.js'
-import { collectGarbage, collectYoung } from './collect-garbage.js'
+import { collectArrays, collectGarbage } from './collect-garbage.js'
 import { workOf } from './remote-decomposition.js'
 import { buffersOfSums, type FromWorker, thrown, type ToWorker, type WorkerCall } from './worker-messages.js'
 
@@ -70,9 +71,15 @@ function given(call: WorkerCall, { ok }: FromWorker): ArrayBuffer[] {
   return call.method === 'collect' ? buffersOfSums(ok as FitSums) : []
 }
 
+/** Memory of kernels that is given up, enough to be collected. */
+const KERNEL_BYTES = 16 << 20
+
 /** What comes after a shard's sums, or a decomposition, is other threads' work for a while. */
 function afterwards(call: WorkerCall): void {
-  if (call.method === 'collect') collectGarbage()
+  if (call.method === 'collect') {
+    giveUpArena()
+    collectGarbage(KERNEL_BYTES)
+  }
   if (call.method === 'decompose') collectGarbage(decompositionBytes(call.factor))
 }
 
@@ -82,7 +89,7 @@ function close(number: number): void {
   workers.delete(number)
 }
 
-useCollector(collectYoung)
+useCollector(collectArrays)
 
 const port = parentPort
 port?.on('message', (message: ToWorker) => {
