@@ -1,6 +1,6 @@
 /** @file Predictions of a posterior, batch by batch. */
 import { checkBytes } from '../budget/memory.js'
-import type { WorkOptions } from '../budget/progress.js'
+import { tellExpected, type WorkOptions } from '../budget/progress.js'
 import { jacobianGram, jacobianTimes, splitVectors } from '../curvature/jacobian-products.js'
 import { denseJacobian, outputJacobian, termJacobian } from '../curvature/jacobian.js'
 import { lastLayerJacobian, lastLayerTimes } from '../curvature/last-layer.js'
@@ -16,7 +16,7 @@ import type { PosteriorParts } from '../posterior/posterior-parts.js'
 import type { StructuredPosterior } from '../posterior/posterior.js'
 import { type VarianceKind, varianceNumbers } from '../posterior/variance-kind.js'
 import type { Answer } from '../prediction/answer.js'
-import { batchWithin, multiplicationsPerExample, predictedAtOnce, seedsAtOnce } from '../programs/cost.js'
+import { batchWithin, multiplicationsPerExample, predictedAtOnce, seedsAtOnce, varianceWork } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
@@ -99,6 +99,7 @@ async function gaussianOfRows(context: PredictionContext, x: Examples, rows: Inp
     : await context.pool.workers(examples * multiplicationsPerExample(evaluator, wide))
   const atOnce = cutsOutputs(parts) ? predictedAtOnce(evaluator, outputsAtOnce, context.batchSize, size) : size
   const request = { kind, outputsAtOnce }
+  tellExpected(work, 'predict', examples, examples * expectedWork(context, outputsAtOnce) / workers.length)
   const running = new Map<number, Promise<void>>()
   let turn = 0
   await forEachBatch(examples, atOnce, 'predict', work, async (from, to) => {
@@ -116,6 +117,14 @@ async function gaussianOfRows(context: PredictionContext, x: Examples, rows: Inp
   })
   await Promise.all(running.values())
   return { examples: examples * terms, f, variance, ...(linear === undefined ? {} : { linear }) }
+}
+
+/** Multiplications of a row, as it goes through the network for some outputs at a time. */
+function expectedWork({ evaluator, posterior }: PredictionContext, outputsAtOnce: number): number {
+  const { network } = evaluator
+  const shape = { structure: posterior.structure === 'kron' ? 'kron' : 'diag' } as const
+  return Math.ceil(network.outputs * termsOf(network) / outputsAtOnce)
+    * (evaluator.work(outputsAtOnce) + varianceWork(evaluator, shape, outputsAtOnce))
 }
 
 /** Outputs of a row, or of some of its positions, whose Jacobians are there at once. */

@@ -1,6 +1,7 @@
 /** @file Progress and cancellation of long work. */
 import { CancelledError } from '../errors/errors.js'
 import { clock } from './clock.js'
+import { LEAST_RATE, multiplicationRate } from './rate.js'
 
 /** Where long work stands. `total` is absent when it is not known (a stream). */
 export interface Progress {
@@ -56,6 +57,20 @@ export function withTimeLeft(onProgress: (progress: Progress) => void,
       ? progress
       : { ...progress, left: elapsed / 1000 * (total - done) / made })
   }
+}
+
+/** Seconds of a stage from which on its begin is told, with what it is expected to take. */
+const LONG_SECONDS = 1
+
+/**
+ * Tells that a stage of long work begins, and how long it is expected to take: its first batch may be seconds away.
+ * @param multiplications of each thread, at the measured rate
+ */
+export function tellExpected({ onProgress }: WorkOptions, stage: Progress['stage'], total: number,
+  multiplications: number): void {
+  if (onProgress === undefined || multiplications < LONG_SECONDS * LEAST_RATE) return
+  const left = multiplications / multiplicationRate()
+  if (left > LONG_SECONDS) onProgress({ stage, done: 0, total, left })
 }
 
 /**

@@ -5,8 +5,8 @@ import { clock } from './clock.js'
 /** Rows and columns of the product: some milliseconds. */
 const SIZE = 320
 
-/** A rate that no machine is slower than, for surroundings without a clock. */
-const SLOWEST = 1e8
+/** A rate that no machine is slower than: that of surroundings without a clock, and of work that is surely short. */
+export const LEAST_RATE = 1e8
 
 let measured: number | undefined
 
@@ -16,7 +16,7 @@ let measured: number | undefined
  */
 export function multiplicationRate(now: (() => number) | undefined = clock): number {
   if (measured !== undefined) return measured
-  if (now === undefined) return SLOWEST
+  if (now === undefined) return LEAST_RATE
   const [a, b, c] = [0, 1, 2].map(() => new Float64Array(SIZE * SIZE).fill(1e-3))
   let best = 0
   // The first product compiles the kernels.

@@ -1,5 +1,5 @@
 /** @file Sums the curvature over the training data, batch by batch. */
-import type { WorkOptions } from '../budget/progress.js'
+import { tellExpected, type WorkOptions } from '../budget/progress.js'
 import { zeroCurvature } from '../curvature/accumulate.js'
 import { checkMemory, sumBytes } from '../curvature/posterior-bytes.js'
 import { ShapeError } from '../errors/errors.js'
@@ -17,7 +17,7 @@ import { networkInputs } from '../network/input-rows.js'
 import type { ResolvedOptions } from '../options/resolved-options.js'
 import type { FitSums, LabelledBatch } from '../parallel/batch-sums.js'
 import type { WorkerPool } from '../parallel/worker-pool.js'
-import { batchWithin, multiplicationsPerExample, seedsAtOnce } from '../programs/cost.js'
+import { batchWithin, multiplicationsPerExample, seedsAtOnce, sumsWork } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
 import { takeRows } from '../tensor/rows.js'
@@ -103,14 +103,14 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
       const weights = withClassWeight(options.classWeight, values, outputs, given)
       const leftOut = leftOutNote(values, network, own)
       if (leftOut !== undefined) note(leftOut)
-      await scheduler.announceWork(n * multiplicationsPerExample(evaluator, seeds))
+      const workers = await scheduler.announceWork(n * multiplicationsPerExample(evaluator, seeds))
+      tellExpected(work, 'fit', n, n * expectedWork(evaluator, options, seeds, atOnce) / workers)
       try {
         await forEachBatch(n, size, 'fit', work, async (from, to) => {
           const whole = { x: sliceExamples(rows, network.inputs, from, to),
             labels: values.subarray(from * width, to * width), examples: to - from, first: examples + from,
             weights: weights?.slice(from, to) }
-          // Draws of labels follow the places of the rows.
-          const batch = options.curvature === 'mc_fisher' ? whole : countedRows(whole, network.inputs, width)
+          const batch = countedRows(whole, network.inputs, width, options)
           if (batch.examples === 0) return
           const scheduled = await scheduler.schedule(batch)
           features?.add(scheduled.features, labelledExamples(batch.labels, own, width / own))
@@ -130,10 +130,17 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
   }
 }
 
+/** Multiplications of a row, as it goes through the network with some of the seeds at a time. */
+function expectedWork(evaluator: Evaluator, options: FitOptions, seeds: number, atOnce: number): number {
+  return Math.ceil(seeds / atOnce) * (evaluator.work(atOnce) + sumsWork(evaluator, options, atOnce))
+}
+
 /** The rows of a batch that count: those of weight 0 add nothing to any sum, and cost as much as others. */
-function countedRows(batch: LabelledBatch, inputs: readonly GraphInput[], width: number): LabelledBatch {
+function countedRows(batch: LabelledBatch, inputs: readonly GraphInput[], width: number,
+  { curvature }: FitOptions): LabelledBatch {
   const { x, labels, weights } = batch
-  if (weights?.includes(0) !== true) return batch
+  // Draws of labels follow the places of the rows.
+  if (weights?.includes(0) !== true || curvature === 'mc_fisher') return batch
   const counted = Int32Array.from(weights.keys()).filter(n => weights[n] !== 0)
   return { ...batch, x: counted.length === 0 ? x : takeExamples(x, inputs, counted), examples: counted.length,
     labels: takeRows(labels, counted, width), weights: weights.filter(weight => weight !== 0) }

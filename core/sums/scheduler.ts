@@ -16,8 +16,8 @@ export interface ScheduledBatch {
 
 /** Spreads the batches of one fit. */
 export interface Scheduler {
-  /** Announces work, so that other threads are called in time. */
-  announceWork(multiplications: number): Promise<void>
+  /** Announces work, so that other threads are called in time; returns how many workers share it. */
+  announceWork(multiplications: number): Promise<number>
   /** Gives a batch to the next shard; resolves when there is room for another. */
   schedule(batch: LabelledBatch): Promise<ScheduledBatch>
   /** Merges the shards in their order. */
@@ -41,6 +41,7 @@ export function scheduleBatches(pool: WorkerPool, kind: FitKind, shards: number)
     for (const queue of waiting.values()) await Promise.all(queue)
   }
   const numbers = Array.from({ length: shards }, (_, shard) => first + shard)
+  const workersAtOnce = (): number => Math.min(shards, workers.length)
   const adoptAll = async (before: readonly Worker[]): Promise<void> => {
     for (const shard of numbers) {
       const sums = await before[shard % before.length].collect(shard)
@@ -50,12 +51,13 @@ export function scheduleBatches(pool: WorkerPool, kind: FitKind, shards: number)
   return {
     async announceWork(multiplications) {
       const wanted = await pool.workers(multiplications)
-      if (wanted[0] === workers[0]) return
+      if (wanted[0] === workers[0]) return workersAtOnce()
       // What was scheduled before is computed where it is: which batches are depends on no thread's pace.
       await waitForAll()
       const before = workers
       workers = wanted
       await adoptAll(before)
+      return workersAtOnce()
     },
     async schedule(batch) {
       // By turns, not by which worker is idle: the order of additions, and with it the last bits, would change from run

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { formatSeconds, type Progress, shareOfRounds, shareReporter, timeLeft,
+import { formatSeconds, type Progress, shareOfRounds, shareReporter, tellExpected, timeLeft,
   withTimeLeft } from '../../../core/budget/progress.js'
 
 /** What is told when the reports come at these milliseconds. */
@@ -55,4 +55,14 @@ t.test('the share of a search grows with every round, and is never all of it', t
   t.ok(shares.every((share, i) => share < 1 && (i === 0 || share > shares[i - 1]!)))
   t.equal(shares[0], 0)
   t.end()
+})
+
+t.test('a long stage says what it is expected to take before its first batch; a short one does not', async t => {
+  const told: Progress[] = []
+  const work = { onProgress: withTimeLeft(progress => told.push(progress), () => 0) }
+  tellExpected(work, 'fit', 8, 1e7)
+  t.same(told, [])
+  tellExpected(work, 'fit', 8, 1e18)
+  t.match(told, [{ stage: 'fit', done: 0, total: 8 }])
+  t.ok(told[0].left! > 1e4, 'no machine multiplies so fast')
 })
