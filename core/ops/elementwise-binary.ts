@@ -140,8 +140,12 @@ const slopeBelowZero: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
 /** The remainder with the divisor's sign: an infinite divisor leaves the dividend, or itself where signs differ. */
 const remainder: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
   for (let i = 0; i < n; i++, ai += as, bi += bs) {
-    const rest = a[ai] % b[bi]
-    out[oi + i] = rest !== 0 && rest < 0 !== b[bi] < 0 ? rest + b[bi] : rest
+    const [dividend, divisor] = [a[ai], b[bi]]
+    // Of places, which are small whole numbers, the processor has an instruction.
+    const rest = dividend === (dividend | 0) && divisor === (divisor | 0)
+      ? (dividend | 0) % (divisor | 0)
+      : dividend % divisor
+    out[oi + i] = rest !== 0 && rest < 0 !== divisor < 0 ? rest + divisor : rest
   }
 }
 const truncatedRemainder: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {

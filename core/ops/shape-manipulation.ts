@@ -220,7 +220,8 @@ const expand: Operator = {
     const last = plan.extents.length - 1
     const [inner, step] = [plan.extents[last], plan.strides[0][last]]
     forEachRow(plan, ([from], at) => {
-      for (let i = 0; i < inner; i++) data[at + i] = x.data[from + i * step]
+      if (step === 0) data.fill(x.data[from], at, at + inner)
+      else for (let i = 0; i < inner; i++) data[at + i] = x.data[from + i * step]
     })
     return [{ dtype: x.dtype, shape: plan.shape, data }]
   },
