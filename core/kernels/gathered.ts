@@ -64,17 +64,21 @@ export function convolve(product: GatheredProduct, image: RealArray, out: RealAr
 
 type Place = typeof inArena
 
+/** What is not there. */
+const NONE = new Float32Array(0)
+
 /** Examples `first` to `end`. @returns false, and nothing is done, where there are no kernels or not enough memory */
 function convolveWith(place: Place, product: GatheredProduct, image: RealArray, out: RealArray, first: number,
   end: number): boolean {
   const { channels, outputs, imagePlane, plane, padded, products, bias, added } = product
-  const part = (array: RealArray, size: number): RealArray => array.subarray(first * size, end * size)
+  const part = (array: RealArray, size: number): RealArray =>
+    end - first === product.examples ? array : array.subarray(first * size, end * size)
   const fixed: Operand[] = [
     { array: part(image, channels * imagePlane), use: 'read' },
     { array: part(out, outputs * plane), use: 'update' },
-    { array: padded ?? new Float32Array(0), use: 'update' },
-    { array: bias ?? new Float32Array(0), use: 'read' },
-    { array: added === undefined ? new Float32Array(0) : part(added, outputs * plane), use: 'read' },
+    { array: padded ?? NONE, use: 'update' },
+    { array: bias ?? NONE, use: 'read' },
+    { array: added === undefined ? NONE : part(added, outputs * plane), use: 'read' },
   ]
   const tables = products.flatMap(({ weights, steps, origins, targets }): Operand[] =>
     [weights, ...[steps, origins, targets].map(arenaConstant)].map(array => ({ array, use: 'read' }))

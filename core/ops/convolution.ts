@@ -151,7 +151,7 @@ function convolutionOperator(op: string, resolve: typeof convolutionOf, backward
     },
     run(node, inputs, context) {
       const [x, weight] = [requiredInput(node, inputs, 0), requiredInput(node, inputs, 1)]
-      const plan = planned(node, [x.shape, weight.shape, x.dtype],
+      const plan = planned(node, [x, weight],
         () => convolutionPlan(resolve(node, x.shape, weight.shape), x.shape[0], realData(node, x).BYTES_PER_ELEMENT))
       return [runConvolution(node, plan, x, weight, finish(node, inputs), context)]
     },

@@ -62,7 +62,7 @@ interface PoolPlan {
 
 /** The plan of a node whose windows hold `value` beyond a plane. */
 function poolPlan(node: Node, x: Tensor, value: number): PoolPlan {
-  return planned(node, [x.shape, x.dtype], () => {
+  return planned(node, [x], () => {
     const axes = windowOf(node, x.shape)
     return { axes, shape: [...x.shape.slice(0, CHANNEL_AXIS + 1), ...axes.map(axis => axis.output)],
       ...planeWindows(x, axes, value) }
