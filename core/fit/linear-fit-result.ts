@@ -33,8 +33,8 @@ export interface LinearFit {
   readonly scores: readonly LeaveOneOutScore[]
   readonly networkNll: number
   readonly ratio: number | undefined
-  /** Of the linear model on rows left out; where the weights hang on it. */
-  readonly errorRate?: number | undefined
+  /** The mean probability of wrong classes in rows left out; where the weights hang on it. */
+  readonly doubt?: number | undefined
   /** Leave-one-out variances of the training rows, mean over the outputs, ascending. */
   readonly trainingVariances: Float64Array
   /** Scores of the rows predicted without themselves. */
@@ -66,9 +66,9 @@ export function answerOf(
 
 /** What the rows that were left out say. */
 export function scoredBy(
-  { leaveOneOutNll: scores, networkNll, ratio, errorRate }: Gate,
-): Pick<LinearFit, 'scores' | 'networkNll' | 'ratio' | 'errorRate'> {
-  return { scores, networkNll, ratio, errorRate }
+  { leaveOneOutNll: scores, networkNll, ratio, doubt }: Gate,
+): Pick<LinearFit, 'scores' | 'networkNll' | 'ratio' | 'doubt'> {
+  return { scores, networkNll, ratio, doubt }
 }
 
 /** What is told of a search that ended early. */

@@ -226,7 +226,7 @@ function subsetOf({ subset, subsetName }: ResolvedOptions): Subset {
 
 function choiceOf(fit: LinearFit, options: ResolvedOptions, examples: number): Choice {
   const { likelihood } = options
-  const { answer, curvature, scores, rows, allRows, scoresOfAllRows, networkNll, ratio, errorRate } = fit
+  const { answer, curvature, scores, rows, allRows, scoresOfAllRows, networkNll, ratio, doubt } = fit
   const score = scores.find(({ scale }) => scale === answer.varianceScale) ?? scores[0]
   const regression = likelihood === 'regression'
   const sample = rows === examples
@@ -246,7 +246,7 @@ function choiceOf(fit: LinearFit, options: ResolvedOptions, examples: number): C
     explanation: regression
       ? explainRegression({ ...answer, sigma: Array.from(fit.sigmaNoise), given: givesNoise(options),
         errorScale: fit.errorScale ?? [1], ratio: ratio ?? 1 }, rows)
-      : explainGate({ ...answer, ratio: ratio ?? 1, errorRate, networkNll, leftOutNll: score.nll,
+      : explainGate({ ...answer, ratio: ratio ?? 1, doubt, networkNll, leftOutNll: score.nll,
         leaveOneOutNll: scores }, rows),
     delta: curvature.models.map(({ delta }) => delta),
     sigmaNoise: regression ? Array.from(fit.sigmaNoise) : undefined,

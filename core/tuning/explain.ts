@@ -10,12 +10,16 @@ const nats = (nll: number): string => nll.toPrecision(3)
 
 /** Below this ratio a network is far surer on rows it has seen than it should be. */
 export const FAR_SURER = 0.5
+/** What has more than this share is doubted by nothing. */
+const NEARLY_ALL = 0.99
 
 /** The sentences of a gate; `rows` is how many rows it comes from. */
 export function explainGate(gate: Gate, rows: number): string {
-  const { errorRate } = gate
-  const wrong = errorRate === undefined ? '' : `, with ${percent(errorRate)} of them wrong`
-  return `${measured(gate, rows)}${wrong}. ${verdictOf(gate)}`
+  const { doubt } = gate
+  const wrong = doubt === undefined
+    ? ''
+    : ` In rows left out ${percent(doubt)} of the probability goes to wrong classes.`
+  return `${measured(gate, rows)}.${wrong} ${verdictOf(gate)}`
 }
 
 /** The sentences of a last layer's gate, whose error rate is that of the network with shuffled weights. */
@@ -42,15 +46,14 @@ function partsOf({ networkWeight, linearWeight, halfwayWeight = 0 }: Omit<Answer
 }
 
 function verdictOf(gate: Gate): string {
-  const { ratio, errorRate, linearWeight } = gate
+  const { ratio, doubt, networkWeight, linearWeight } = gate
   const answer = `The answer is ${partsOf(gate)}.`
   if (linearWeight === 1) {
     return 'The network fits rows that it has seen worse than the linear model predicts rows that it has not: it is '
       + 'not trained to the end, or the labels are coded otherwise than in its training. The linear model answers.'
   }
-  if (errorRate === 0) {
-    return 'It is right in all of them, so that nothing speaks against a network that is as sure as this one. '
-      + answer
+  if (doubt !== undefined && networkWeight > NEARLY_ALL) {
+    return `That is so little that nothing speaks against a network that is as sure as this one. ${answer}`
   }
   return ratio < FAR_SURER
     ? 'On rows that it has seen the network is far surer than it should be of rows that it has not: it has learnt much '

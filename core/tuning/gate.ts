@@ -4,19 +4,17 @@
  * (leave-one-out NLL of the linear model): far below 1 the network has learnt its rows by heart, above 1 it fits rows
  * it has seen worse than the linear model predicts rows it has not: there p_linear answers alone. Else the answer has
  * three parts: p_network, p_linear, and p_halfway of the outputs (f + f_lin)/2, which changes little where the network
- * is sure and much where it is not. e is the share of rows left out that the linear model names wrongly. With two
- * classes p_halfway and p_linear get q = min(1/3, (5 e)^2) each: a third, but for tables that are so easy that a sure
- * network is right. With more, p_halfway takes its variance times e and gets e^2, p_linear e^3, p_network the rest but
- * for r^2 of it, which p_halfway gets too: where r is near 1 the network is no better on rows it has seen than the
- * linear model on rows it has not.
+ * is sure and much where it is not. x is the mean probability of wrong classes in rows left out (`doubt.ts`). With two
+ * classes p_halfway and p_linear get q = min(1/3, (4 x)^2) each: a third, but for tables that are so easy that a sure
+ * network is right. With more, where the linear model is further from the network, p_halfway gets
+ * q = min(1/2, (2.3 x)^2) and p_linear q x. Halfway min(1/2, 4 q) of the variance counts.
  */
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import type { LeftOut } from '../linear-model/leave-one-out.js'
 import type { LabelledRows } from '../linear-model/linear-problem.js'
-import { accuracy } from '../metrics/accuracy.js'
-import { bernoulliDecisions, categoricalDecisions } from '../metrics/decisions.js'
 import type { Link } from '../options/words.js'
 import { differenceLink, scaledProbabilities } from '../prediction/mixture.js'
+import { doubtOf, hasMoreClasses } from './doubt.js'
 
 /** Factors of the variance in the link that are compared. */
 const VARIANCE_SCALES = [0, 0.25, 0.5, 1] as const
@@ -37,7 +35,9 @@ export interface Gate {
   readonly networkNll: number
   /** r. */
   readonly ratio: number
-  /** e, the share of rows left out (or labels) that are named wrongly. */
+  /** x, the mean probability of wrong classes in rows left out; of all weights. */
+  readonly doubt?: number | undefined
+  /** e, the share of rows left out that features of shuffled weights name wrongly; of a last layer. */
   readonly errorRate?: number | undefined
   readonly networkWeight: number
   readonly linearWeight: number
@@ -81,22 +81,14 @@ function scoresOf(rows: LabelledRows, f: Float64Array, probabilities: (scale: nu
  * @param f the network's outputs on the same rows, N x C
  */
 export function gateOf(rows: LabelledRows, f: Float64Array, leftOut: LeftOut): Gate {
-  const { likelihood, labels, examples, outputs } = rows
+  const { likelihood, examples, outputs } = rows
   const link = differenceLink(likelihood, outputs)
   const probabilities = (scale: number): Float64Array =>
     scaledProbabilities(link, likelihood, { f: leftOut.f, variance: leftOut.covariance, examples, outputs }, scale)
   const scores = scoresOf(rows, f, probabilities)
-  const { ratio } = scores
-  const p = probabilities(scores.varianceScale)
-  const errorRate = 1 - accuracy(
-    likelihood.name === 'classification' ? categoricalDecisions(p, labels, outputs) : bernoulliDecisions(p, labels),
-  )
-  const shares = ratio > 1
-    ? LINEAR_ALONE
-    : hasMoreClasses(rows)
-    ? sharesOfMore(ratio, errorRate)
-    : sharesOfTwo(errorRate)
-  return { link, ...scores, errorRate, ...shares }
+  const doubt = doubtOf(rows, f, leftOut.f)
+  const shares = scores.ratio > 1 ? LINEAR_ALONE : sharesOf(rows, doubt)
+  return { link, ...scores, doubt, ...shares }
 }
 
 /** What each part of an answer gets, and the factor of the variance halfway. */
@@ -104,21 +96,22 @@ type Shares = Pick<Gate, 'networkWeight' | 'linearWeight' | 'halfwayWeight' | 'h
 
 const LINEAR_ALONE: Shares = { networkWeight: 0, linearWeight: 1 }
 
-/** The most that halfway and linear model get, and with two classes how many times e is squared. */
+/** The most that halfway and linear model get each with two classes, and halfway with more. */
 const MOST = 1 / 3
-const STEEPNESS = 5
+const MOST_OF_MORE = 1 / 2
+/** How many times x is squared. */
+const STEEPNESS = 4
+const STEEPNESS_OF_MORE = 2.3
 const MOST_HALFWAY_SCALE = 0.5
 
-function sharesOfTwo(errorRate: number): Shares {
-  const doubt = Math.min(MOST, (STEEPNESS * errorRate) ** 2)
-  return { networkWeight: 1 - 2 * doubt, halfwayWeight: doubt, linearWeight: doubt,
-    halfwayScale: Math.min(MOST_HALFWAY_SCALE, 4 * doubt) }
-}
-
-function sharesOfMore(ratio: number, errorRate: number): Shares {
-  const linearWeight = errorRate ** 3
-  const networkWeight = Math.max(0, 1 - errorRate ** 2 - linearWeight) * (1 - ratio ** 2)
-  return { networkWeight, halfwayWeight: 1 - networkWeight - linearWeight, linearWeight, halfwayScale: errorRate }
+function sharesOf(rows: LabelledRows, doubt: number): Shares {
+  const more = hasMoreClasses(rows)
+  const halfwayWeight = more
+    ? Math.min(MOST_OF_MORE, (STEEPNESS_OF_MORE * doubt) ** 2)
+    : Math.min(MOST, (STEEPNESS * doubt) ** 2)
+  const linearWeight = more ? halfwayWeight * doubt : halfwayWeight
+  return { networkWeight: 1 - halfwayWeight - linearWeight, halfwayWeight, linearWeight,
+    halfwayScale: Math.min(MOST_HALFWAY_SCALE, 4 * halfwayWeight) }
 }
 
 /**
@@ -133,8 +126,10 @@ const UNSURE = 0.3
  * those before it. Measured, not derived.
  */
 const LEARNT_FEATURES = 3
-/** How many times e is squared with more than two classes. */
-const STEEPNESS_OF_MORE = 1.2
+/** How many times e is squared for a last layer. */
+const STEEPNESS_OF_LAST_LAYER = 5
+/** The same with more than two classes. */
+const STEEPNESS_OF_MORE_AND_LAST_LAYER = 1.2
 
 /**
  * The gate of a last layer's linear model, whose leave-one-out score is too good because its features have seen the
@@ -161,8 +156,9 @@ export function lastLayerGate(rows: LabelledRows, f: Float64Array, probabilities
 }
 
 function sharesOfLastLayer(rows: LabelledRows, errorRate: number): Shares & Pick<Gate, 'varianceScale'> {
-  const doubt = Math.min(MOST, ((hasMoreClasses(rows) ? STEEPNESS_OF_MORE : STEEPNESS) * errorRate) ** 2)
-  return { networkWeight: 1 - 2 * doubt, halfwayWeight: doubt, linearWeight: doubt, halfwayScale: LEARNT_FEATURES,
+  const steepness = hasMoreClasses(rows) ? STEEPNESS_OF_MORE_AND_LAST_LAYER : STEEPNESS_OF_LAST_LAYER
+  const share = Math.min(MOST, (steepness * errorRate) ** 2)
+  return { networkWeight: 1 - 2 * share, halfwayWeight: share, linearWeight: share, halfwayScale: LEARNT_FEATURES,
     varianceScale: LEARNT_FEATURES }
 }
 
@@ -171,8 +167,4 @@ function sharesWithoutErrorRate(rows: LabelledRows, ratio: number): Shares & Pic
   const most = hasMoreClasses(rows) ? 1 / 4 : 1
   const linearWeight = most * Math.max(0, 1 - ratio)
   return { networkWeight: 1 - linearWeight, linearWeight, varianceScale: most }
-}
-
-function hasMoreClasses({ likelihood, outputs }: LabelledRows): boolean {
-  return likelihood.name === 'classification' && outputs > 2
 }

@@ -10,10 +10,10 @@ test_that("the choice is in the object, with R's names", {
   expect_identical(choice$structure, "lowrank")
   expect_equal(choice$network_weight + choice$halfway_weight + choice$linear_weight, 1)
   expect_equal(choice$r, choice$network_nll / choice$leave_one_out_nll)
-  # The rate is said to a tenth of a per cent, which tells how many of the 150 rows it is.
-  wrong <- round(150 * as.numeric(sub(".*with ([0-9.]+) % of them wrong.*", "\\1", choice$explanation)) / 100) / 150
-  expect_equal(choice$linear_weight, wrong^3)
-  expect_equal(choice$halfway_scale, wrong)
+  # What goes to wrong classes is said to a tenth of a per cent.
+  wrong <- as.numeric(sub(".*left out ([0-9.]+) % of the probability.*", "\\1", choice$explanation)) / 100
+  expect_lt(abs(choice$linear_weight / choice$halfway_weight - wrong), 0.00051)
+  expect_equal(choice$halfway_scale, min(1 / 2, 4 * choice$halfway_weight))
   expect_s3_class(choice$leave_one_out, "data.frame")
   expect_equal(choice$leave_one_out$nll[choice$leave_one_out$scale == choice$s], choice$leave_one_out_nll)
   expect_equal(choice$prior_precision, iris_fit()$prior_precision)
