@@ -5,9 +5,9 @@
  * it has seen worse than the linear model predicts rows it has not: there p_linear answers alone. Else the answer has
  * three parts: p_network, p_linear, and p_halfway of the outputs (f + f_lin)/2, which changes little where the network
  * is sure and much where it is not. x is the mean probability of wrong classes in rows left out (`doubt.ts`). With two
- * classes p_halfway and p_linear get q = min(1/3, (4 x)^2) each: a third, but for tables that are so easy that a sure
+ * classes p_halfway and p_linear get q = min(1/3, (9 x)^4) each: a third, but for tables that are so easy that a sure
  * network is right. With more, where the linear model is further from the network, p_halfway gets
- * q = min(1/2, (2.3 x)^2) and p_linear q x. Halfway min(1/2, 4 q) of the variance counts.
+ * q = min(1/2, (4.75 x)^4) and p_linear q x. Halfway min(1/2, 4 q) of the variance counts.
  */
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import type { LeftOut } from '../linear-model/leave-one-out.js'
@@ -99,16 +99,16 @@ const LINEAR_ALONE: Shares = { networkWeight: 0, linearWeight: 1 }
 /** The most that halfway and linear model get each with two classes, and halfway with more. */
 const MOST = 1 / 3
 const MOST_OF_MORE = 1 / 2
-/** How many times x is squared. */
-const STEEPNESS = 4
-const STEEPNESS_OF_MORE = 2.3
+/** How many times x has its fourth power taken. */
+const STEEPNESS = 9
+const STEEPNESS_OF_MORE = 4.75
 const MOST_HALFWAY_SCALE = 0.5
 
 function sharesOf(rows: LabelledRows, doubt: number): Shares {
   const more = hasMoreClasses(rows)
   const halfwayWeight = more
-    ? Math.min(MOST_OF_MORE, (STEEPNESS_OF_MORE * doubt) ** 2)
-    : Math.min(MOST, (STEEPNESS * doubt) ** 2)
+    ? Math.min(MOST_OF_MORE, (STEEPNESS_OF_MORE * doubt) ** 4)
+    : Math.min(MOST, (STEEPNESS * doubt) ** 4)
   const linearWeight = more ? halfwayWeight * doubt : halfwayWeight
   return { networkWeight: 1 - halfwayWeight - linearWeight, halfwayWeight, linearWeight,
     halfwayScale: Math.min(MOST_HALFWAY_SCALE, 4 * halfwayWeight) }
