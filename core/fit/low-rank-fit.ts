@@ -246,8 +246,8 @@ function choiceOf(fit: LinearFit, options: ResolvedOptions, examples: number): C
     explanation: regression
       ? explainRegression({ ...answer, sigma: Array.from(fit.sigmaNoise), given: givesNoise(options),
         errorScale: fit.errorScale ?? [1], ratio: ratio ?? 1 }, rows)
-      : explainGate({ ...answer, ratio: ratio ?? 1, doubt, networkNll, leftOutNll: score.nll,
-        leaveOneOutNll: scores }, rows),
+      : explainGate({ ...answer, ratio: ratio ?? 1, doubt, networkNll, leftOutNll: score.nll, leaveOneOutNll: scores },
+        rows),
     delta: curvature.models.map(({ delta }) => delta),
     sigmaNoise: regression ? Array.from(fit.sigmaNoise) : undefined,
     r: ratio,
