@@ -23,6 +23,7 @@ from argument_audit import NATIVE, WRONG, failures, methods, required, with_sign
 from polylaplace import DataError, LaplaceError, OptionError, ShapeError
 from polylaplace import torch as lt
 from polylaplace.torch import curvature, utils
+from polylaplace.torch._kinds import demand_finite
 
 # The networks are not trained, which is told.
 pytestmark = pytest.mark.filterwarnings("ignore::polylaplace.LaplaceWarning")
@@ -211,3 +212,11 @@ def test_rows_that_are_not_finite() -> None:
 def test_batches_that_are_none(batches: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
         lt.Laplace(network(), "classification", "all", "diag").fit(batches)
+
+
+def test_finite_numbers_of_any_size_are_taken() -> None:
+    large = torch.tensor([3e38, 3e38, -3e38])
+    assert demand_finite(large, "value") is large
+    for bad in (torch.tensor([1.0, float("nan")]), torch.tensor([float("inf"), float("-inf")]), float("inf")):
+        with pytest.raises(OptionError):
+            demand_finite(bad, "value")

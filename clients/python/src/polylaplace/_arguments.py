@@ -8,12 +8,13 @@ import math
 import operator
 import os
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias, TypeVar, cast
 
 import numpy as np
 
 from ._exceptions import OptionError
-from ._row_labels import refuse_reordered_arguments
+from ._row_labels import belong_together, refuse_reordered_arguments
 
 #: A whole number from 1.
 Count: TypeAlias = int
@@ -108,10 +109,46 @@ def _parts(annotation: str) -> list[str]:
     return [whole, *optional] if whole in KINDS else annotation.split(" | ")
 
 
+@dataclass(frozen=True)
+class _Parameters:
+    """What a function takes."""
+
+    signature: inspect.Signature
+    #: Those that may be given by their place.
+    positional: tuple[str, ...]
+    names: frozenset[str]
+    required: frozenset[str]
+    #: Whether each is of one name: a function of `*args` or `**options` takes others.
+    plain: bool
+    #: The kinds of those whose annotations name kinds alone.
+    kinds: dict[str, list[str]]
+    #: Whether some are rows that belong together.
+    together: bool
+
+    def given(self, args: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any] | None:
+        """The arguments by name, without defaults; None where the function does not take them."""
+        if not self.plain:
+            try:
+                return self.signature.bind(*args, **options).arguments
+            except TypeError:
+                return None
+        # As `bind`, which takes longer than many of the functions.
+        given = {**dict(zip(self.positional, args, strict=False)), **options}
+        fits = (
+            len(args) <= len(self.positional)
+            and len(given) == len(args) + len(options)
+            and self.names.issuperset(options)
+            and self.required.issubset(given)
+        )
+        return given if fits else None
+
+
 @functools.cache
-def _kinds_of(function: Callable[..., Any]) -> tuple[inspect.Signature, dict[str, list[str]]]:
-    """A function's signature, and the kinds of those of its parameters whose annotations name kinds alone."""
+def _parameters_of(function: Callable[..., Any]) -> _Parameters:
     signature = inspect.signature(function)
+    parameters = signature.parameters
+    by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     kinds = {
         name: parts
         for name, parameter in signature.parameters.items()
@@ -119,7 +156,15 @@ def _kinds_of(function: Callable[..., Any]) -> tuple[inspect.Signature, dict[str
         and (parts := _parts(parameter.annotation))
         and all(part in KINDS for part in parts)
     }
-    return signature, kinds
+    return _Parameters(
+        signature=signature,
+        positional=tuple(name for name, parameter in parameters.items() if parameter.kind in by_place),
+        names=frozenset(parameters),
+        required=frozenset(name for name, parameter in parameters.items() if parameter.default is parameter.empty),
+        plain=all(parameter.kind in by_name for parameter in parameters.values()),
+        kinds=kinds,
+        together=belong_together(parameters),
+    )
 
 
 def checked(function: _Function) -> _Function:
@@ -131,17 +176,18 @@ def checked(function: _Function) -> _Function:
     @functools.wraps(function)
     def call(*args: Any, **options: Any) -> Any:
         # Read at the first call, not while the package is imported.
-        signature, kinds = _kinds_of(function)
-        try:
-            given = signature.bind(*args, **options).arguments
-        except TypeError:
+        parameters = _parameters_of(function)
+        kinds = parameters.kinds
+        given = parameters.given(args, options)
+        if given is None:
             # Python's own words for it name the function.
             return function(*args, **options)
         for name, value in given.items():
             if name in kinds and not any(KINDS[part][0](value) for part in kinds[name]):
                 words = " or ".join(KINDS[part][1] for part in kinds[name] if part != "None")
                 raise OptionError(f"{name} must be {words}; got {_shown(value)}.", "BAD_OPTION", {"option": name})
-        refuse_reordered_arguments(given)
+        if parameters.together:
+            refuse_reordered_arguments(given)
         return function(*args, **options)
 
     return cast(_Function, call)

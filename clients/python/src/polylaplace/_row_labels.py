@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from ._exceptions import DataError
 
 #: Arguments of public methods whose rows belong together.
 _TOGETHER = (("X", "y", "sample_weight", "mask"), ("X_val", "y_val"))
+
+
+def belong_together(names: Collection[str]) -> bool:
+    """Whether some arguments of these names have rows that belong together."""
+    return any(name in names for group in _TOGETHER for name in group)
 
 
 def refuse_reordered_arguments(given: Mapping[str, Any]) -> None:

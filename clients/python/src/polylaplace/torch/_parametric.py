@@ -314,12 +314,15 @@ class ParametricLaplace(BaseLaplace):
             answer = self._predictor(X, self.prior_precision, self._H_factor, joint)
             if answer is not None:
                 return answer
+        f_mu, f_var = self._by_jacobians(X, joint)
+        return f_mu, f_var.diagonal(dim1=-2, dim2=-1) if diagonal_output and not joint else f_var
+
+    def _by_jacobians(self, X: Inputs, joint: bool) -> tuple[Tensor, Tensor]:
+        """Means and covariances of the outputs."""
         with torch.enable_grad():
             Js, f_mu = self._jacobians(X)
             f_var = self.functional_covariance(Js) if joint else self.functional_variance(Js)
         f_mu = f_mu.flatten() if joint else f_mu
-        if diagonal_output and not joint:
-            f_var = f_var.diagonal(dim1=-2, dim2=-1)
         return (f_mu, f_var) if self.enable_backprop else (f_mu.detach(), f_var.detach())
 
     def _jacobians(self, X: Inputs) -> tuple[Tensor, Tensor]:

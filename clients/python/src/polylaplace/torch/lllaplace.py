@@ -20,6 +20,9 @@ from .curvature import BackPackGGN, CurvatureInterface
 from .utils.enums import Likelihood
 from .utils.feature_extractor import FeatureExtractor, FeatureReduction
 
+#: Numbers of the Jacobians of a joint prediction up to which they are written out.
+_FEW_NUMBERS = 1 << 18
+
 __all__ = ["DiagLLLaplace", "FullLLLaplace", "FunctionalLLLaplace", "KronLLLaplace", "LLLaplace"]
 
 
@@ -113,7 +116,9 @@ class LLLaplace(ParametricLaplace):
         self, X: Inputs, joint: bool = False, diagonal_output: bool = False
     ) -> tuple[Tensor, Tensor]:
         if joint:
-            return super()._glm_predictive_distribution(X, joint)
+            # Few Jacobians are made here in less time than a message takes.
+            small = isinstance(X, Tensor) and len(X) * self.n_outputs * (self._width() or 0) <= _FEW_NUMBERS
+            return self._by_jacobians(X, joint) if small else super()._glm_predictive_distribution(X, joint)
         with torch.set_grad_enabled(self.enable_backprop):
             f_mu, features = self.model.answering_features(self._moved(X))
             f_var = self._variances(features) if diagonal_output else self._covariances(features)

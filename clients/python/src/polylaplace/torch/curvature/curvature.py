@@ -99,9 +99,10 @@ class CurvatureInterface(CheckedArguments):
     def _row_by_row(self, x: Any) -> tuple[dict[str, Tensor], Tensor] | None:
         """Jacobians by parameter, with a backward pass for each output of a row; None where the module has no such way.
 
-        Of a whole batch there is one for each output of every row, through all rows.
+        Of a whole batch there is one for each output of every row, through all rows: of a single row that is the same,
+        without the mapping.
         """
-        if not isinstance(x, Tensor):
+        if not isinstance(x, Tensor) or len(x) == 1:
             return None
         buffers = self.buffers_dict
 
