@@ -215,10 +215,10 @@ function convolvePanels<T extends number>(channels: i32, columns: i32, depth: i3
 function convolveBlock<T extends number>(direct: bool, depth: i32, a: usize, first: usize, second: usize, steps: usize,
   bias: usize, added: usize, rectified: bool, out: usize, plane: usize, low: usize, high: usize): void {
   const size = packedNumber<T>()
-  let c00 = biasOf<T>(bias, 0), c01 = c00
-  let c10 = biasOf<T>(bias, 1), c11 = c10
-  let c20 = biasOf<T>(bias, 2), c21 = c20
-  let c30 = biasOf<T>(bias, 3), c31 = c30
+  let c00 = v128.splat<T>(<T> 0), c01 = c00
+  let c10 = c00, c11 = c00
+  let c20 = c00, c21 = c00
+  let c30 = c00, c31 = c00
   for (const end = a + <usize> (BLOCK_ROWS * depth) * size; a < end; a += BLOCK_ROWS * size) {
     const step = direct ? entry(steps, 0) : 0
     const b0 = v128.load(first + step)
@@ -241,10 +241,13 @@ function convolveBlock<T extends number>(direct: bool, depth: i32, a: usize, fir
       second += 32
     }
   }
-  storeFinished<T>(c00, c01, added, rectified, out, low, high)
-  storeFinished<T>(c10, c11, added == 0 ? 0 : added + plane, rectified, out + plane, low, high)
-  storeFinished<T>(c20, c21, added == 0 ? 0 : added + 2 * plane, rectified, out + 2 * plane, low, high)
-  storeFinished<T>(c30, c31, added == 0 ? 0 : added + 3 * plane, rectified, out + 3 * plane, low, high)
+  // A large bias in the sums from their start would cost them digits.
+  storeFinished<T>(c00, c01, biasOf<T>(bias, 0), added, rectified, out, low, high)
+  storeFinished<T>(c10, c11, biasOf<T>(bias, 1), added == 0 ? 0 : added + plane, rectified, out + plane, low, high)
+  storeFinished<T>(c20, c21, biasOf<T>(bias, 2), added == 0 ? 0 : added + 2 * plane, rectified, out + 2 * plane, low,
+    high)
+  storeFinished<T>(c30, c31, biasOf<T>(bias, 3), added == 0 ? 0 : added + 3 * plane, rectified, out + 3 * plane, low,
+    high)
 }
 
 // @ts-ignore: decorator
@@ -253,11 +256,13 @@ function biasOf<T extends number>(bias: usize, channel: usize): v128 {
   return bias == 0 ? v128.splat<T>(<T> 0) : v128.load_splat<T>(bias + channel * sizeof<T>())
 }
 
-/** Two vectors of a channel, with what is added, rectified or not. */
+/** Two vectors of a channel, with the bias and what is added, rectified or not. */
 // @ts-ignore: decorator
 @inline
-function storeFinished<T extends number>(first: v128, second: v128, added: usize, rectified: bool, out: usize,
-  low: usize, high: usize): void {
+function storeFinished<T extends number>(first: v128, second: v128, bias: v128, added: usize, rectified: bool,
+  out: usize, low: usize, high: usize): void {
+  first = v128.add<T>(first, bias)
+  second = v128.add<T>(second, bias)
   if (added != 0) {
     first = v128.add<T>(first, v128.load(added + low))
     second = v128.add<T>(second, v128.load(added + high))
