@@ -13,7 +13,7 @@ import { addTransposedProduct, jacobianGram, jacobianTimes, joinVectors, splitVe
 import { denseJacobian, outputJacobian } from '../curvature/jacobian.js'
 import { OptionError, ResourceError } from '../errors/errors.js'
 import { gemm, symmetricEigen } from '../kernels/linear-algebra.js'
-import { likelihoodModel } from '../likelihood/registry.js'
+import { likelihoodForm, likelihoodModel } from '../likelihood/registry.js'
 import { hessianRoots } from '../linear-model/hessian-roots.js'
 import { type Eigenpairs, eigenpairsOfProducts, leadingEigenpairs,
   orthonormalRows } from '../linear-model/leading-eigenpairs.js'
@@ -182,8 +182,8 @@ async function writtenRows(task: FitTask, { x, examples }: SomeRows, seeds: RowS
 /** The data once more, in the eigenbases of their Kronecker factors. */
 async function inEigenbases({ evaluator, pool, options }: FitTask, blocks: readonly KronBlock[],
   { x, examples }: TrainingRows, work: WorkOptions): Promise<EkfacCurvature> {
-  const { likelihood, batchSize, memoryLimit, outputNoise, noiseCovariance, labelSmoothing, roots } = options
-  const form = { outputNoise, noiseCovariance, labelSmoothing, roots }
+  const { likelihood, batchSize, memoryLimit } = options
+  const form = likelihoodForm(options)
   const seeds = likelihoodModel(likelihood, form).seedCount(evaluator.network.outputs)
   const rows = await sharedRows(pool, evaluator, x, examples,
     2 * examples * multiplicationsPerExample(evaluator, seeds), work)

@@ -25,6 +25,13 @@ export interface LikelihoodForm {
   readonly labelSmoothing?: number | undefined
 }
 
+/** What makes a likelihood more precise, of options that hold more: plain data, which other threads are sent. */
+export function likelihoodForm(
+  { outputNoise, noiseCovariance, labelSmoothing, roots }: LikelihoodForm,
+): LikelihoodForm {
+  return { outputNoise, noiseCovariance, labelSmoothing, roots }
+}
+
 /** The likelihood of that name. @param form where its loss or its Hessian are asked for */
 export function likelihoodModel(name: Likelihood, form: LikelihoodForm = {}): LikelihoodModel {
   const { labelSmoothing } = form

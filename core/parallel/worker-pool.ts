@@ -3,7 +3,7 @@
  * when there is much.
  */
 import type { Engine } from '../engine/engine.js'
-import type { LikelihoodForm } from '../likelihood/registry.js'
+import { type LikelihoodForm, likelihoodForm } from '../likelihood/registry.js'
 import type { ResolvedOptions } from '../options/resolved-options.js'
 import type { Likelihood } from '../options/words.js'
 import { engineShare } from '../programs/cost.js'
@@ -46,10 +46,9 @@ export interface WorkerPool {
  * The pool of an evaluator whose engine was asked for as `engine`; the threads' workers have engines of the same kind.
  */
 export function createWorkerPool(evaluator: Evaluator, likelihood: Likelihood, runtime: Runtime,
-  { engine, threads, outputNoise, noiseCovariance, labelSmoothing, roots }:
-    & Pick<ResolvedOptions, 'engine' | 'threads'>
-    & LikelihoodForm): WorkerPool {
-  const form = { outputNoise, noiseCovariance, labelSmoothing, roots }
+  options: Pick<ResolvedOptions, 'engine' | 'threads'> & LikelihoodForm): WorkerPool {
+  const { engine, threads } = options
+  const form = likelihoodForm(options)
   const local = createWorker(evaluator, likelihood, form)
   const alone = [local]
   const setup = (chosen: Engine['name']): WorkerSetup => {

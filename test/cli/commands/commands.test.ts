@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { onnxClasses, readOnnx, writeOnnx } from '../../../adapters/onnx/index.js'
+import { readOnnx, writeOnnx } from '../../../adapters/onnx/index.js'
 import { readNpy, writeNpy } from '../../../cli/data/npy.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH } from '../../../core/graph/graph.js'
@@ -14,31 +14,13 @@ import { chain, dense, file as bson, type Lowered, numbers } from '../../adapter
 import { run } from '../../support/command-line.js'
 import { relativeDifference } from '../../support/compare.js'
 import { referenceCase } from '../../support/reference-case.js'
+import { model, SPECIES, writeCsv } from './case-rows.js'
 
-const CASES = fileURLToPath(new URL('../../fixtures/cases/', import.meta.url))
-const SPECIES = ['setosa', 'versicolor', 'virginica']
 const folder = t.testdir({})
-const model = (name: string, file = 'model.onnx'): string => join(CASES, name, file)
 const inFolder = (name: string): string => join(folder, name)
 
-/** Writes a case's rows as CSV; the answer is the last column, unless it is left out. */
-function writeCsv(file: string, name: string, part: 'train' | 'test',
-  answer: ((value: number) => string) | undefined): string {
-  const { x, y, xTest, yTest } = referenceCase(name)
-  const [inputs, answers] = part === 'train' ? [x, y] : [xTest, yTest]
-  const [n, width] = [inputs.shape[0], inputs.data.length / inputs.shape[0]]
-  const header = [...Array.from({ length: width }, (_, i) => `x${i}`), ...(answer === undefined ? [] : ['answer'])]
-    .join(',')
-  const rows = Array.from({ length: n },
-    (_, i) =>
-      [...inputs.data.subarray(i * width, (i + 1) * width), ...(answer === undefined ? [] : [answer(answers.data[i])])]
-        .join(','))
-  writeFileSync(inFolder(file), [header, ...rows, ''].join('\n'))
-  return inFolder(file)
-}
-
 t.test('fit and predict from CSV with text labels', async t => {
-  const train = writeCsv('iris.csv', 'tabular-iris', 'train', value => SPECIES[value])
+  const train = writeCsv(inFolder('iris.csv'), 'tabular-iris', 'train', value => SPECIES[value])
   const fit = await run('fit', model('tabular-iris'), '--data', train, '--likelihood', 'classification', '--subset',
     'last_layer', '--tune', 'linearized', '--out', inFolder('iris.posterior'), '--json')
   t.equal(fit.code, 0, fit.remarks)
@@ -48,7 +30,7 @@ t.test('fit and predict from CSV with text labels', async t => {
   t.ok(Math.abs(summary.priorPrecision[0] / values['tabular-iris'].kron.prior_precision - 1) < 1e-6,
     'the prior is that of the reference')
 
-  const test = writeCsv('iris-test.csv', 'tabular-iris', 'test', undefined)
+  const test = writeCsv(inFolder('iris-test.csv'), 'tabular-iris', 'test', undefined)
   const prediction = JSON.parse((await run('predict', inFolder('iris.posterior'), '--data', test, '--json')).out)
   const probit = values['tabular-iris'].kron.probit
   t.ok(relativeDifference(prediction.probabilities.flat(), probit.data) < 1e-6,
@@ -61,7 +43,7 @@ t.test('fit and predict from CSV with text labels', async t => {
   t.ok(rows.slice(1).every(cells => cells.at(-1) === SPECIES[Number(cells[0])]), 'CSV has the names of the classes')
 
   const table = await run('predict', inFolder('iris.posterior'), '--data',
-    writeCsv('scored.csv', 'tabular-iris', 'test', value => SPECIES[value]), '--target', 'answer')
+    writeCsv(inFolder('scored.csv'), 'tabular-iris', 'test', value => SPECIES[value]), '--target', 'answer')
   t.match(table.out, /row {2}class +probability/)
   t.match(table.out, /nll 0\.\d+ +ece 0\.\d+ +brier 0\.\d+ +accuracy 0\.9211/)
   t.ok(table.out.split('\n').every(line => line.length <= 100), 'no line is wider than 100 characters')
@@ -72,7 +54,7 @@ t.test('the one column that the network does not take is left out, and said; oth
   const rows = (argv: string[]): Promise<Awaited<ReturnType<typeof run>>> =>
     run('predict', inFolder('iris.posterior'), '--data', ...argv)
   for (const answer of [(value: number) => SPECIES[value], String]) {
-    const more = await rows([writeCsv('more.csv', 'tabular-iris', 'test', answer), '--json'])
+    const more = await rows([writeCsv(inFolder('more.csv'), 'tabular-iris', 'test', answer), '--json'])
     t.same(JSON.parse(more.out), JSON.parse(bare.out))
     t.match(more.remarks.replace(/\s+/g, ' '), /column 'answer' is none of .* left out; .*--target/)
   }
@@ -86,12 +68,12 @@ t.test('the one column that the network does not take is left out, and said; oth
 })
 
 t.test('regression, written to every kind of file', async t => {
-  const train = writeCsv('line.csv', 'regression-1d', 'train', String)
+  const train = writeCsv(inFolder('line.csv'), 'regression-1d', 'train', String)
   const fit = await run('fit', model('regression-1d'), '--data', train, '--likelihood', 'regression', '--structure',
     'full', '--tune', 'linearized', '--out', inFolder('line.posterior'))
   t.equal(fit.code, 0, fit.remarks)
   t.match(fit.out, /Noise +standard deviation 0\.\d+/)
-  const test = writeCsv('line-test.csv', 'regression-1d', 'test', undefined)
+  const test = writeCsv(inFolder('line-test.csv'), 'regression-1d', 'test', undefined)
   const { x, y, xTest } = referenceCase('regression-1d')
   const posterior = await laplace(referenceCase('regression-1d').graph, { likelihood: 'regression', structure: 'full',
     tune: 'linearized' })
@@ -153,7 +135,8 @@ t.test('a file of several networks asks which', async t => {
   const random = numbers(1)
   const layer = (): Lowered => dense(3, 4, random(12), random(3))
   writeFileSync(inFolder('several.bson'), bson({ encoder: chain(layer()), decoder: chain(layer()) }))
-  const data = ['--data', writeCsv('iris.csv', 'tabular-iris', 'train', String), '--likelihood', 'classification']
+  const data = ['--data', writeCsv(inFolder('iris.csv'), 'tabular-iris', 'train', String), '--likelihood',
+    'classification']
   const out = ['--out', inFolder('several.posterior')]
   const asked = await run('fit', inFolder('several.bson'), ...data, ...out)
   t.match(asked.remarks.replace(/\s+/g, ' '), /encoder.*decoder.*--model/)
@@ -218,7 +201,7 @@ t.test('npz and safetensors hold the same data', async t => {
 })
 
 t.test('every flag of fit reaches the posterior', async t => {
-  const train = writeCsv('iris.csv', 'tabular-iris', 'train', value => SPECIES[value])
+  const train = writeCsv(inFolder('iris.csv'), 'tabular-iris', 'train', value => SPECIES[value])
   const fit = await run('fit', model('tabular-iris'), '--data', train, '--likelihood', 'classification', '--subset',
     'all', '--structure', 'diag', '--prior-precision', '2.5', '--temperature', '0.5', '--seed', '7', '--precision',
     'float32', '--batch-size', '10', '--out', inFolder('flags.posterior'), '--json')
@@ -237,7 +220,8 @@ t.test('every flag of fit reaches the posterior', async t => {
   t.equal((await run(...grid)).code, 2, 'grid without validation data is wrong use')
   t.match(
     JSON.parse(
-      (await run(...grid, '--validation', writeCsv('valid.csv', 'tabular-iris', 'test', value => SPECIES[value]))).out,
+      (await run(...grid, '--validation',
+        writeCsv(inFolder('valid.csv'), 'tabular-iris', 'test', value => SPECIES[value]))).out,
     ),
     { tuned: 'grid' },
   )
@@ -269,8 +253,8 @@ t.test('demo', async t => {
 })
 
 t.test('fit without an option says what it chose; evaluate, conformalize, levels and quantiles', async t => {
-  const train = writeCsv('iris.csv', 'tabular-iris', 'train', value => SPECIES[value])
-  const test = writeCsv('held.csv', 'tabular-iris', 'test', value => SPECIES[value])
+  const train = writeCsv(inFolder('iris.csv'), 'tabular-iris', 'train', value => SPECIES[value])
+  const test = writeCsv(inFolder('held.csv'), 'tabular-iris', 'test', value => SPECIES[value])
   const [auto, calibrated] = [inFolder('auto.posterior'), inFolder('calibrated.posterior')]
   const fit = ['fit', model('tabular-iris'), '--data', train, '--likelihood', 'classification', '--out', auto]
   const said = await run(...fit)
@@ -280,7 +264,7 @@ t.test('fit without an option says what it chose; evaluate, conformalize, levels
 
   const evaluated = JSON.parse(
     (await run('evaluate', auto, '--data', test, '--outliers',
-      writeCsv('others.csv', 'tabular-iris', 'test', undefined), '--json')).out,
+      writeCsv(inFolder('others.csv'), 'tabular-iris', 'test', undefined), '--json')).out,
   )
   const predicted = JSON.parse((await run('predict', auto, '--data', test, '--target', 'answer', '--json')).out)
   t.equal(evaluated.posterior.nll, predicted.metrics.nll, 'evaluate scores what predict answers')
@@ -355,7 +339,7 @@ t.test('update adds rows and takes them away; influence leaves each out', async 
 })
 
 t.test('several posteriors predict as one', async t => {
-  const train = writeCsv('mixed.csv', 'regression-1d', 'train', String)
+  const train = writeCsv(inFolder('mixed.csv'), 'regression-1d', 'train', String)
   const files = [0.5, 50].map(delta => [inFolder(`mixed-${delta}.posterior`), String(delta)])
   for (const [file, delta] of files) {
     await run('fit', model('regression-1d'), '--data', train, '--likelihood', 'regression', '--subset', 'all',
@@ -380,12 +364,12 @@ t.test('several posteriors predict as one', async t => {
 })
 
 t.test('intervals, quantiles and novelty are columns', async t => {
-  const train = writeCsv('line.csv', 'regression-1d', 'train', String)
+  const train = writeCsv(inFolder('line.csv'), 'regression-1d', 'train', String)
   const [posterior, file] = [inFolder('auto-line.posterior'), inFolder('columns.csv')]
   const fit = await run('fit', model('regression-1d'), '--data', train, '--likelihood', 'regression', '--out',
     posterior)
   t.match(fit.out, /Noise +standard deviation 0\.\d+/)
-  const test = writeCsv('line-test.csv', 'regression-1d', 'test', undefined)
+  const test = writeCsv(inFolder('line-test.csv'), 'regression-1d', 'test', undefined)
   const asked = ['predict', posterior, '--data', test, '--level', '0.8', '--quantiles', '0.1,0.5,0.9']
   t.equal((await run(...asked, '--out', file)).code, 0)
   const [names, ...rows] = readFileSync(file, 'utf8').trim().split('\n').map(line => line.split(','))
@@ -431,7 +415,7 @@ t.test('wrong use has exit code 2, work that fails has 1, and neither shows a st
     [['fit', model('digits'), '--likelihood', 'classification', '--data', 'x', '--out', 'y', '--seed', 'one'], 2,
       /--seed must be a number; got 'one'/],
     [['inspect', 'absent.onnx'], 1, /Cannot read absent\.onnx: there is no such file/],
-    [['inspect', CASES], 1, /it is a folder/],
+    [['inspect', folder], 1, /it is a folder/],
     [['inspect', model('digits', 'expected.json')], 1, /UntrustedInputError/],
     [['predict', model('digits'), '--data', 'x'], 1, /posterior/],
     [['fit', model('digits'), '--likelihood', 'classification', '--data', model('digits', 'data.npz'), '--out',
@@ -443,48 +427,4 @@ t.test('wrong use has exit code 2, work that fails has 1, and neither shows a st
     t.match(outcome.remarks.replace(/\s+/g, ' '), message)
     t.notMatch(outcome.remarks, /\n +at /)
   }
-})
-
-t.test('classes: as --classes or the file names them; sorted texts only where all outputs are there', async t => {
-  const train = writeCsv('classes.csv', 'tabular-iris', 'train', value => SPECIES[value])
-  const fit = ['fit', model('tabular-iris'), '--data', train, '--likelihood', 'classification', '--subset',
-    'last_layer', '--tune', 'none', '--prior-precision', '1', '--out', inFolder('classes.posterior'), '--json']
-  const loss = async (...more: string[]): Promise<number> => {
-    const outcome = await run(...fit.slice(0, more.includes('--data') ? 2 : 4), ...fit.slice(4), ...more)
-    t.equal(outcome.code, 0, outcome.remarks)
-    return JSON.parse(outcome.out).loss
-  }
-  const sorted = await loss()
-  t.match((await run(...fit)).remarks.replace(/\s+/g, ' '), /numbered in sorted order: neither .* nor --classes/)
-  t.notMatch((await run(...fit, '--classes', SPECIES.join())).remarks, /sorted/)
-  t.ok(await loss('--classes', 'virginica,setosa,versicolor') > 5 * sorted)
-  writeFileSync(inFolder('species.txt'), `${SPECIES.join('\n')}\n`)
-  t.equal(await loss('--classes', inFolder('species.txt')), sorted)
-  const two = writeCsv('two.csv', 'tabular-iris', 'train', value => SPECIES[value % 2])
-  const names = ['red', 'blue', 'green']
-  const unsorted = writeCsv('unsorted.csv', 'tabular-iris', 'train', value => names[value])
-  t.equal(await loss('--data', unsorted, '--classes', names.join()), sorted)
-  for (const [argv, code, message] of [
-    [['--data', unsorted], 1, /in sorted order \(blue, green, red\) rows and network contradict each other.*--classes/],
-    [['--data', two], 1, /network has 3 classes, and the data hold 2 names.*--classes/],
-    [['--classes', 'a,b,b'], 2, /'b' stands twice/],
-    [['--classes', 'setosa,versicolor'], 1, /'virginica' is none of/],
-    [['--classes', 'setosa,versicolor,virginica,more'], 1, /3 classes, and there are 4 names/],
-    [['--likelihood', 'regression', '--classes', 'a,b'], 2, /has no classes/],
-  ] as const) {
-    const others = fit.filter((word, i) => !argv.includes(word as never) && !argv.includes(fit[i - 1] as never))
-    const outcome = await run(...others, ...argv)
-    t.match({ ...outcome, remarks: outcome.remarks.replace(/\s+/g, ' ') }, { code, remarks: message })
-  }
-  writeFileSync(inFolder('unclear.csv'), 'a,b,c,d,e\n1,2,3,4,0\n')
-  const unclear = fit.map(word => word === train ? inFolder('unclear.csv') : word)
-  t.match(await run(...unclear), { code: 2,
-    remarks: /which column holds the answers.*columns are\s+a, b, c, d, e.*--target/s })
-})
-
-t.test("the classes of a scikit-learn pipeline are the file's own", async t => {
-  const own = onnxClasses(
-    readFileSync(fileURLToPath(new URL('../../fixtures/onnx/sklearn-text-labels.onnx', import.meta.url))),
-  )
-  t.same(own, SPECIES)
 })
