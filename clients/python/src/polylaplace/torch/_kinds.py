@@ -96,7 +96,7 @@ def demand_finite(value: Any, name: str) -> Any:
     """
     tensor = value.detach() if isinstance(value, Tensor) else torch.as_tensor(float(value))
     # A sum that is finite has finite parts; the exact question takes five operations.
-    if not math.isfinite(tensor.sum()) and not torch.isfinite(tensor).all():
+    if not math.isfinite(tensor if tensor.numel() == 1 else tensor.sum()) and not torch.isfinite(tensor).all():
         raise OptionError(f"{name} must be finite; it has NaN or infinity.", "BAD_OPTION", {"option": name})
     return value
 
@@ -107,7 +107,10 @@ def demand_positive(value: Any, name: str) -> Any:
     Raises:
         OptionError: where a part of it is not a finite number above 0.
     """
-    least = float(demand_finite(value, name).detach().min()) if isinstance(value, Tensor) else float(value)
+    if isinstance(value, Tensor):
+        least = float(value.detach() if value.numel() == 1 else demand_finite(value, name).detach().min())
+    else:
+        least = float(value)
     if not (math.isfinite(least) and least > 0):
         raise OptionError(f"{name} must be greater than 0; got {least:g}.", "BAD_OPTION", {"option": name})
     return value

@@ -62,7 +62,7 @@ class Kron(CheckedArguments):
 
     def __mul__(self, scalar: float | Tensor) -> Kron:
         """The matrix times a scalar, which the factors of a block share evenly."""
-        return Kron([[_share(scalar, factors) * factor for factor in factors] for factors in self.kfacs])
+        return Kron([[_share(scalar, len(factors)) * factor for factor in factors] for factors in self.kfacs])
 
     __rmul__ = __mul__
 
@@ -133,6 +133,13 @@ class KronDecomposed(CheckedArguments):
         self.deltas = torch.zeros(len(self), device=like.device, dtype=like.dtype) if deltas is None else deltas
         self.damping = damping
 
+    def _with(self, eigenvalues: Sequence[Factors], deltas: Tensor) -> KronDecomposed:
+        """The same in other numbers, which need no check."""
+        other = KronDecomposed.__new__(KronDecomposed)
+        other.eigenvectors, other.eigenvalues, other.deltas = self.eigenvectors, eigenvalues, deltas
+        other.damping = self.damping
+        return other
+
     def _check_deltas(self, deltas: object) -> None:
         if not isinstance(deltas, Tensor):
             raise OptionError(f"What is added must be a tensor; got {type(deltas).__name__}.")
@@ -149,14 +156,16 @@ class KronDecomposed(CheckedArguments):
 
     def __add__(self, deltas: Tensor) -> KronDecomposed:
         self._check_deltas(deltas)
-        return KronDecomposed(self.eigenvectors, self.eigenvalues, self.deltas + deltas, self.damping)
+        return self._with(self.eigenvalues, self.deltas + deltas)
 
     __radd__ = __add__
 
     def __mul__(self, scalar: float | Tensor) -> KronDecomposed:
         """The matrix times a scalar; what has been added to it stays."""
-        scaled = [[_share(scalar, values) * value for value in values] for values in self.eigenvalues]
-        return KronDecomposed(self.eigenvectors, scaled, self.deltas, self.damping)
+        shares = {length: _share(scalar, length) for length in set(map(len, self.eigenvalues))}
+        return self._with(
+            [[shares[len(values)] * value for value in values] for values in self.eigenvalues], self.deltas
+        )
 
     __rmul__ = __mul__
 
@@ -222,10 +231,11 @@ def _blocks(blocks: Any, name: str) -> Any:
     return blocks
 
 
-def _share(scalar: float | Tensor, factors: Factors) -> Any:
+def _share(scalar: float | Tensor, factors: int) -> Any:
+    """What each of so many factors is multiplied by."""
     if not _is_valid_scalar(scalar):
         raise OptionError("A Kronecker-factored matrix can be multiplied by a scalar only.")
-    return demand_finite(scalar, "scalar") ** (1 / len(factors))
+    return demand_finite(scalar, "scalar") ** (1 / factors)
 
 
 def _decomposed(factor: Tensor) -> tuple[Tensor, Tensor]:
