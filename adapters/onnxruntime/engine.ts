@@ -3,6 +3,7 @@
  * onnxruntime-node on all cores. It is given nothing but graphs that we wrote ourselves. The package is optional and
  * loaded when it is first asked for.
  */
+import { leaveBehind } from '../../core/budget/garbage.js'
 import type { DeferredInput, Engine, GramSum, Program, RunOptions } from '../../core/engine/engine.js'
 import { convertPrecision } from '../../core/engine/precision.js'
 import { GraphError, InternalError, ResourceError } from '../../core/errors/errors.js'
@@ -165,7 +166,7 @@ async function createPart(runtime: Runtime, graph: Source, summed: ReadonlySet<s
   const outputs = graph.outputs.filter(name => !summed.has(name) || keep.includes(name))
   const [store, key] = [storeOf(runtime), JSON.stringify([threads ?? 'all', grams, outputs, graph.text])]
   const use = <R>(work: (session: Session) => Promise<R>): Promise<R> =>
-    store.use(key, () => createSession(runtime, { ...graph.prepared(), outputs }, grams, threads), work)
+    store.use(key, () => loneSession(runtime, { ...graph.prepared(), outputs }, grams, threads), work)
   store.enter(key)
   // Gram matrices are written to the same arrays by every run: fresh ones would pile up until they are collected.
   let places: Record<string, RuntimeTensor | null> | undefined = await use(async ({ outputNames }) =>
@@ -243,6 +244,24 @@ const FORMS: readonly SessionForm[] = [{ level: 'all', beside: true }, { level: 
   beside: false,
 }]
 
+/**
+ * What files and rewritten weights have left before a session is made, and after it, about: it goes at once, as the
+ * session's own copies are nothing that a collector of garbage knows of.
+ */
+function weightBytes({ initializers }: Graph): number {
+  let bytes = 0
+  for (const { data } of initializers.values()) bytes += 2 * data.byteLength
+  return bytes
+}
+
+/** `createSession`, and nothing of what it was made from. @throws GraphError UNSUPPORTED_OPERATOR */
+async function loneSession(runtime: Runtime, graph: Graph, grams: readonly string[],
+  threads: number | undefined): Promise<Session> {
+  const session = await createSession(runtime, graph, grams, threads)
+  leaveBehind(weightBytes(graph))
+  return session
+}
+
 /** @throws GraphError UNSUPPORTED_OPERATOR when ONNX Runtime has no kernel for the graph */
 async function createSession(runtime: Runtime, graph: Graph, grams: readonly string[],
   threads: number | undefined): Promise<Session> {
@@ -256,6 +275,7 @@ async function createSession(runtime: Runtime, graph: Graph, grams: readonly str
       return path
     }
     const bytes = writeOnnx(rewritten, { grams, ...(beside ? { beside: keep } : {}) })
+    leaveBehind(weightBytes(rewritten))
     try {
       return await runtime.InferenceSession.create(bytes, {
         executionProviders: ['cpu'],
