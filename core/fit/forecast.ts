@@ -223,7 +223,7 @@ interface Spread {
 }
 
 /** Bytes of programs and graphs of another thread for each operator of the network. */
-const NODE_BYTES = 12 << 10
+const NODE_BYTES = 24 << 10
 /** ONNX Runtime keeps the weights packed; the file, and what it packs them from, are there meanwhile. */
 const SESSION_WEIGHTS = 2.5
 /**
