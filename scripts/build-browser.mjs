@@ -16,6 +16,9 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 /** What stands for modules of Node in a browser. */
 const REPLACED = [
   [/[\\/]node[\\/]runtime[\\/]runtime\.ts$/, 'export const nodeRuntime = {}'],
+  [/[\\/]node[\\/]runtime[\\/]attended\.ts$/, `import { laplace } from '../../core/laplace/laplace.js'
+export const attendedLaplace = (network, options) => laplace(network, options, {})
+export const attended = core => core`],
   [/[\\/]node[\\/]files[\\/]write-file\.ts$/,
     "export const writeWhole = () => { throw new Error('A browser has no files: take the bytes of save().') }"],
   [/[\\/]node[\\/]files[\\/]write-model\.ts$/,
