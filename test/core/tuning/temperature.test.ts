@@ -34,7 +34,7 @@ t.test('two rows in closed form', async t => {
   t.ok(Math.abs(two.temperature - 1 / Math.log(3)) < 1e-11)
 })
 
-t.test('scaled logits scale the temperature, shifted ones leave it', async () => {
+t.test('scaled logits scale the temperature, shifted ones leave it', async t => {
   const { logits, y, temperature } = reference.classification
   fc.assert(
     fc.property(fc.double({ min: 0.05, max: 500, noNaN: true }), fc.double({ min: -50, max: 50, noNaN: true }),
@@ -45,6 +45,7 @@ t.test('scaled logits scale the temperature, shifted ones leave it', async () =>
       }),
     { numRuns: 40 },
   )
+  t.pass('nothing failed')
 })
 
 t.test('saturated logits with one wrong answer in a hundred', async t => {
