@@ -265,7 +265,8 @@ async function loneSession(runtime: Runtime, graph: Graph, grams: readonly strin
 /** @throws GraphError UNSUPPORTED_OPERATOR when ONNX Runtime has no kernel for the graph */
 async function createSession(runtime: Runtime, graph: Graph, grams: readonly string[],
   threads: number | undefined): Promise<Session> {
-  const rewritten = withWinograd(graph)
+  // What is summed is no output of the graph yet: it would be taken for dead.
+  const rewritten = { ...withWinograd({ ...graph, outputs: [...graph.outputs, ...grams] }), outputs: graph.outputs }
   let cause: unknown
   for (const { level, beside } of FORMS) {
     const weights: { path: string, data: Uint8Array }[] = []

@@ -61,6 +61,30 @@ for (const [name, changes] of WRITTEN_OUT) {
   })
 }
 
+t.test('sums of values behind it', async t => {
+  const b = new GraphBuilder('float32')
+  const x = b.input('x', [BATCH, 256, 4, 4])
+  const y = b.node('Conv', [x, b.constant(normals(256, 256, 3, 3))], { pads: [1, 1, 1, 1] })
+  const rows = b.node('Reshape', [b.node('Transpose', [y], { perm: [0, 2, 3, 1] }), b.integers([-1, 256])])
+  const graph = b.build([b.node('Relu', [y]), rows])
+  const inputs = new Map([['x', normals(3, 256, 4, 4)]])
+  const program = await (await onnxRuntimeEngine({ threads: 1 })).compile(graph, 'float32')
+  const sum = new Float64Array(256 * 256)
+  await program.run(inputs, { grams: [{ output: rows, sum }] })
+  const { data } = runGraph(graph, inputs, 'float64').get(rows)!
+  for (const [i, j] of [[0, 0], [255, 3], [100, 99], [255, 255]] as const) {
+    let expected = 0
+    let size = 0
+    for (let row = 0; row < 48; row++) {
+      const product = Number(data[row * 256 + i]) * Number(data[row * 256 + j])
+      expected += product
+      size += Math.abs(product)
+    }
+    t.ok(Math.abs(sum[i * 256 + j]! - expected) < 1e-5 * size)
+  }
+  program.dispose()
+})
+
 const LEFT: readonly (readonly [string, Partial<Layer>])[] = [
   ['few channels', { inputs: 64 }],
   ['few outputs', { outputs: 64 }],
