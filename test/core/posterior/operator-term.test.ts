@@ -10,18 +10,11 @@ import { narrowed } from '../../../core/posterior/variance-kind.js'
 import type { FactoredJacobian } from '../../../core/programs/factored-jacobian.js'
 import { randomGenerator } from '../../../core/tensor/random.js'
 import { relativeDifference } from '../../support/compare.js'
+import { randomGram } from '../../support/random-gram.js'
 
 const [SEEDS, EXAMPLES] = [3, 2]
 const random = randomGenerator(8)
 const normals = (count: number): Float64Array => random.fillNormal(new Float64Array(count))
-
-/** The Gram matrix of `rows` random rows of n numbers. */
-function gram(rows: number, n: number): Float64Array {
-  const a = normals(rows * n)
-  const matrix = new Float64Array(n * n)
-  gemm(true, false, n, n, rows, 1, a, a, 0, matrix)
-  return matrix
-}
 
 /** Fewer positions than inputs, as many as outputs, more than both; factors of full rank, of low rank, and none. */
 const CASES = [
@@ -39,8 +32,9 @@ for (const { positions, inputs, out, rows } of CASES) {
     const size = out * inputs + out
     const slots: ParameterSlot[] = [{ name: 'w', shape: [out, inputs], size: out * inputs, offset: 0 }, { name: 'b',
       shape: [out], size: out, offset: out * inputs }]
-    const B = gram(out + 3, out)
-    const blocks: KronBlock[] = [{ kind: 'weight', name: 'w', out, in: inputs, B, A: gram(rows, inputs), rows }, {
+    const B = randomGram(random, out + 3, out)
+    const blocks: KronBlock[] = [{ kind: 'weight', name: 'w', out, in: inputs, B, A: randomGram(random, rows, inputs),
+      rows }, {
       kind: 'dense',
       name: 'b',
       out,

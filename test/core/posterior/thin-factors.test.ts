@@ -7,24 +7,17 @@ import { isThin } from '../../../core/posterior/eigenbasis.js'
 import { structuredPosterior } from '../../../core/posterior/structured.js'
 import { randomGenerator } from '../../../core/tensor/random.js'
 import { relativeDifference } from '../../support/compare.js'
+import { randomGram } from '../../support/random-gram.js'
 
 const [OUT, IN, ROWS] = [3, 9, 2]
 const SIZE = OUT * IN + OUT
 const random = randomGenerator(4)
 const normals = (count: number): Float64Array => random.fillNormal(new Float64Array(count))
 
-/** The Gram matrix of `rows` random rows of n numbers. */
-function gram(rows: number, n: number): Float64Array {
-  const a = normals(rows * n)
-  const matrix = new Float64Array(n * n)
-  gemm(true, false, n, n, rows, 1, a, a, 0, matrix)
-  return matrix
-}
-
 const slots: ParameterSlot[] = [{ name: 'w', shape: [OUT, IN], size: OUT * IN, offset: 0 }, { name: 'b', shape: [OUT],
   size: OUT, offset: OUT * IN }]
-const B = gram(5, OUT)
-const A = gram(ROWS, IN)
+const B = randomGram(random, 5, OUT)
+const A = randomGram(random, ROWS, IN)
 const blocks: KronBlock[] = [{ kind: 'weight', name: 'w', out: OUT, in: IN, B, A, rows: ROWS }, { kind: 'dense',
   name: 'b', out: OUT, B: B.slice() }]
 const mean = normals(SIZE)
