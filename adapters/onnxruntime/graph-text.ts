@@ -1,5 +1,6 @@
 /** @file What a graph computes, as text: two graphs have one text only where they compute the same. */
-import { type Attribute, type Dim, type Graph, isBatch } from '../../core/graph/graph.js'
+import type { Attribute, Graph } from '../../core/graph/graph.js'
+import { plainDim } from '../../core/network/digest.js'
 import { isFloat } from '../../core/ops/element-types.js'
 import type { Tensor } from '../../core/tensor/tensor.js'
 import { weightsFingerprint } from './weights-fingerprint.js'
@@ -13,17 +14,13 @@ const LARGE_TENSOR = 4096
  */
 export function graphText({ inputs, outputs, nodes, initializers }: Graph): string {
   return JSON.stringify([
-    inputs.map(({ name, dtype, shape }) => [name, dtype, shape.map(dimension)]),
+    inputs.map(({ name, dtype, shape }) => [name, dtype, shape.map(plainDim)]),
     outputs,
     nodes.map((
       { op, inputs: read, outputs: made, attributes },
     ) => [op, read, made, Object.entries(attributes).map(([name, value]) => [name, attribute(value)])]),
     [...initializers].map(([name, value]) => [name, tensorText(value)]),
   ])
-}
-
-function dimension(dim: Dim): number | readonly number[] {
-  return isBatch(dim) ? [dim.outer, dim.inner] : dim
 }
 
 /** Numbers as text, as JSON writes one word for all that are not finite, and a zero without its sign. */

@@ -44,7 +44,8 @@ function computeDigest(graph: Graph): string {
 }
 
 // Lists, because the order in which an object's fields were set must not matter.
-function plainDim(dim: Dim): unknown {
+/** An extent as plain data. */
+export function plainDim(dim: Dim): number | readonly number[] {
   return isBatch(dim) ? [dim.outer, dim.inner] : dim
 }
 
