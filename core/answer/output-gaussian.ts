@@ -99,7 +99,7 @@ async function gaussianOfRows(context: PredictionContext, x: Examples, rows: Inp
     : await context.pool.workers(examples * multiplicationsPerExample(evaluator, wide))
   const atOnce = cutsOutputs(parts) ? predictedAtOnce(evaluator, outputsAtOnce, context.batchSize, size) : size
   const request = { kind, outputsAtOnce }
-  tellExpected(work, 'predict', examples, examples * expectedWork(context, outputsAtOnce) / workers.length)
+  tellExpected(work, 'predict', examples, () => examples * expectedWork(context, outputsAtOnce) / workers.length)
   const running = new Map<number, Promise<void>>()
   let turn = 0
   await forEachBatch(examples, atOnce, 'predict', work, async (from, to) => {

@@ -7,6 +7,7 @@ import { gemm, type RealArray } from '../kernels/linear-algebra.js'
 import { parameterCount, type ParameterSlot } from '../network/parameter-slot.js'
 import type { DirectFactor, FactoredJacobian, LinearFactor } from '../programs/factored-jacobian.js'
 import { parameterJacobian, type ParameterUses, usesByParameter } from './jacobian.js'
+import { mirrorLower } from './mirror.js'
 import { asFloat64 } from './real.js'
 
 /** Numbers of one block of intermediate results. */
@@ -113,11 +114,45 @@ export function jacobianTimes(jacobian: FactoredJacobian, vectors: ParameterVect
   return result
 }
 
+/** Whether rows of J, sums over positions, are fewer than the images of all vectors at every position. */
+function writesRows({ positions }: LinearFactor, seeds: number, count: number): boolean {
+  return positions > 1 && seeds * (positions + count) < positions * count
+}
+
+/** The rows of a weight's Jacobian, (N seeds) x (out in), some examples at a time, in the precision of others. */
+function eachWeightRows(factor: LinearFactor, { seeds, examples }: FactoredJacobian, like: RealArray,
+  visit: (rows: RealArray, from: number, to: number) => void): void {
+  const { in: inputs, out, positions } = factor
+  const [a, g] = [inPrecisionOf(like, factor.a), inPrecisionOf(like, factor.g)]
+  const size = inputs * out
+  const step = Math.max(1, Math.min(examples, Math.floor(BLOCK_NUMBERS / (seeds * size))))
+  const rows = zerosLike(like, step * seeds * size)
+  for (let from = 0; from < examples; from += step) {
+    const to = Math.min(examples, from + step)
+    for (let n = from; n < to; n++) {
+      const own = a.subarray(n * positions * inputs, (n + 1) * positions * inputs)
+      for (let k = 0; k < seeds; k++) {
+        const at = (k * examples + n) * positions * out
+        const row = ((n - from) * seeds + k) * size
+        gemm(true, false, out, inputs, positions, 1, g.subarray(at, at + positions * out), own, 0,
+          rows.subarray(row, row + size))
+      }
+    }
+    visit(rows.subarray(0, (to - from) * seeds * size), from, to)
+  }
+}
+
 function addWeightProduct(result: Float64Array, factor: LinearFactor, jacobian: FactoredJacobian,
   { count, bySlot }: ParameterVectors<RealArray>): void {
   const { seeds, examples } = jacobian
   const { in: inputs, out, positions } = factor
   const own = bySlot[factor.weight]
+  if (writesRows(factor, seeds, count)) {
+    return eachWeightRows(factor, jacobian, own, (rows, from, to) => {
+      const target = result.subarray(from * seeds * count, to * seeds * count)
+      gemm(false, true, (to - from) * seeds, count, inputs * out, 1, rows, own, 1, target)
+    })
+  }
   const g = zerosLike(own, seeds * out)
   const step = Math.max(1, Math.floor(BLOCK_NUMBERS / (positions * count * out)))
   for (let from = 0; from < examples; from += step) {
@@ -164,6 +199,12 @@ function addWeightTransposed({ count, bySlot }: ParameterVectors, factor: Linear
   coefficients: RealArray): void {
   const { seeds, examples } = jacobian
   const { in: inputs, out, positions } = factor
+  if (writesRows(factor, seeds, count)) {
+    return eachWeightRows(factor, jacobian, coefficients, (rows, from, to) => {
+      const own = coefficients.subarray(from * seeds * count, to * seeds * count)
+      gemm(true, false, count, inputs * out, (to - from) * seeds, 1, own, rows, 1, bySlot[factor.weight])
+    })
+  }
   const g = zerosLike(coefficients, seeds * out)
   const step = Math.max(1, Math.floor(BLOCK_NUMBERS / (positions * count * out)))
   for (let from = 0; from < examples; from += step) {
@@ -209,6 +250,7 @@ export function jacobianGram(slots: readonly ParameterSlot[], one: FactoredJacob
     done.add(i)
     if (bias) done.add(left.bias)
   })
+  if (one === other) mirrorLower(gram, columns)
   slots.forEach((slot, i) => {
     if (!done.has(i)) addGeneralGram(gram, slot, uses[i], one, others[i], other)
   })
@@ -225,7 +267,9 @@ function onlyBias({ asWeight, asBias, direct }: ParameterUses): boolean {
   return asBias.length === 1 && asWeight.length + direct.length === 0
 }
 
-/** Adds (a.a' + 1) (g.g'), without the 1 where there is no bias. */
+/**
+ * Adds (a.a' + 1) (g.g'), without the 1 where there is no bias; of a batch with itself what is left of the diagonal.
+ */
 function addPlainGram(gram: Float64Array, left: LinearFactor, one: FactoredJacobian, right: LinearFactor,
   other: FactoredJacobian, bias: boolean): void {
   const [n, m, c, d] = [one.examples, other.examples, one.seeds, other.seeds]
@@ -237,17 +281,21 @@ function addPlainGram(gram: Float64Array, left: LinearFactor, one: FactoredJacob
   const step = Math.max(1, Math.floor(BLOCK_NUMBERS / (width * c)))
   for (let from = 0; from < n; from += step) {
     const to = Math.min(n, from + step)
-    const block = new Float64Array((to - from) * c * width)
+    const last = one === other ? to : m
+    const [count, wide] = [(to - from) * c, last * d]
+    const block = new Float64Array(count * wide)
     const rows = g.subarray(from * c * left.out, to * c * left.out)
-    gemm(false, true, (to - from) * c, width, left.out, 1, rows, h, 0, block)
-    addScaledBlock(gram, block, inputs, { from, to, examples: m, rows: c, columns: d, shift: bias ? 1 : 0 })
+    gemm(false, true, count, wide, left.out, 1, rows, h.subarray(0, wide * left.out), 0, block)
+    addScaledBlock(gram, block, inputs, { from, to, last, examples: m, rows: c, columns: d, shift: bias ? 1 : 0 })
   }
 }
 
-/** Which rows of a Gram matrix a block covers, and what is added to the products of the inputs. */
+/** Which rows and columns of a Gram matrix a block covers, and what is added to the products of the inputs. */
 interface GramBlock {
   readonly from: number
   readonly to: number
+  /** The example that its columns end before. */
+  readonly last: number
   readonly examples: number
   readonly rows: number
   readonly columns: number
@@ -255,16 +303,14 @@ interface GramBlock {
 }
 
 function addScaledBlock(gram: Float64Array, block: Float64Array, inputs: Float64Array,
-  { from, to, examples, rows, columns, shift }: GramBlock): void {
-  const width = examples * columns
+  { from, to, last, examples, rows, columns, shift }: GramBlock): void {
   for (let n = from; n < to; n++) {
     for (let c = 0; c < rows; c++) {
-      const source = ((n - from) * rows + c) * width
-      const target = (n * rows + c) * width
-      for (let m = 0; m < examples; m++) {
+      const source = ((n - from) * rows + c) * last * columns
+      const target = (n * rows + c) * examples * columns
+      for (let m = 0; m < last; m++) {
         const scale = inputs[n * examples + m] + shift
-        const first = m * columns
-        for (let i = first; i < first + columns; i++) gram[target + i] += scale * block[source + i]
+        for (let i = m * columns; i < (m + 1) * columns; i++) gram[target + i] += scale * block[source + i]
       }
     }
   }

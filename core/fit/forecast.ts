@@ -17,8 +17,8 @@ import { parameterCount } from '../network/parameter-slot.js'
 import { whole } from '../options/option-values.js'
 import { SMALL_DECOMPOSITIONS } from '../parallel/decompositions.js'
 import { threadsFor } from '../parallel/worker-pool.js'
-import { type BatchHeld, batchHeld, batchWithin, denseSizes, multiplicationsPerExample, positionsAtOnce,
-  predictedAtOnce, seedsAtOnce, sumsWork, varianceWork } from '../programs/cost.js'
+import { type BatchHeld, batchHeld, batchWithin, denseSizes, EIGEN_WORK, engineShare, multiplicationsPerExample,
+  positionsAtOnce, predictedAtOnce, seedsAtOnce, sumsWork, varianceWork } from '../programs/cost.js'
 import { curvatureSeeds, shardCount } from '../sums/accumulation.js'
 import { KEPT_NUMBERS } from '../sums/row-reservoir.js'
 import { factoredNeed } from './factored-forecast.js'
@@ -52,8 +52,6 @@ const ROUNDS = 40
 const VALUE_RATE = 4e8
 /** Seconds of what is done once: programs are made, and compiled. */
 const ONCE = 0.02
-/** Multiplications of an eigen-decomposition of n rows over n^3. */
-const EIGEN_WORK = 5
 /** Bytes a second of a digest and a file. */
 const FILE_RATE = 2e8
 
@@ -76,8 +74,9 @@ export function forecastTask(task: FitTask, request: ForecastRequest): Forecast 
     // With a given prior the factors of all weights are decomposed at the end of the fit.
     stages.push(['tune', both({ ...NONE, calling: held }, decomposed)])
   }
+  const prediction = predictLoad(task, { fitted: rows, rows: predicted, held, use: 'variances' })
   stages.push(['predict',
-    both(predictLoad(task, { fitted: rows, rows: predicted, held, use: 'variances' }),
+    both(withRows(prediction, 0, rowsNeed.solved + predicted * rowsNeed.predicted),
       stages.length > 1 ? NONE : decomposed)])
   if (draws !== undefined) {
     stages.push(['sample', sampleLoad(task, { fitted: rows, rows: predicted, held, use: 'covariances' }, draws)])
@@ -109,6 +108,8 @@ interface Load {
   readonly passing: number
   readonly piece: number
   readonly seconds: number
+  /** What an engine keeps in the calling thread while later stages run. */
+  readonly kept?: number
 }
 
 const NONE: Load = { calling: 0, others: 0, passing: 0, piece: 0, seconds: 0 }
@@ -134,11 +135,13 @@ function decompositionLoad({ evaluator: { layers }, options, runtime }: FitTask,
 
 /** What a stage leaves behind is there in the next ones: threads that have nothing to do do not collect it. */
 function inTurn(stages: readonly (readonly [StageForecast['stage'], Load])[]): StageForecast[] {
-  let [others, passing] = [0, 0]
+  let [others, passing, kept] = [0, 0, 0]
   return stages.map(([stage, load]) => {
     others = Math.max(others, load.others)
     passing += load.passing
-    const bytes = Math.ceil(NOT_COUNTED * (CALLING_BYTES + load.calling + others + uncollected(passing, load.piece)))
+    const calling = load.calling + kept
+    kept += load.kept ?? 0
+    const bytes = Math.ceil(NOT_COUNTED * (CALLING_BYTES + calling + others + uncollected(passing, load.piece)))
     return { stage, bytes, seconds: load.seconds }
   })
 }
@@ -190,12 +193,13 @@ function fitLoad(task: FitTask, rows: number, batch: number, linear: Need | unde
     session: sessionOf(task),
     copies: copiesOf(task, library),
     nodes: network.graph.nodes.length,
+    grams: library && options.structure === 'kron' && evaluator.subset === 'all' ? GRAM_PART * sums : 0,
   }
   const { calling, others, ...passing } = overThreads(spread, Math.min(shards, spread.threads), 0)
   // Threads hand their sums over; what is left of merging them stays until it is collected.
   const merged = others > 0 ? Math.min(shards * sums, uncollected(Infinity, 0)) : 0
   return { calling: calling + shards * sums + 8 * keptNumbers(task, rows), others: others + merged, ...passing,
-    seconds: seconds(rows * Math.ceil(terms * seedsOfTerm / seeds)
+    kept: others > 0 ? 0 : spread.grams, seconds: seconds(rows * Math.ceil(terms * seedsOfTerm / seeds)
       * (evaluator.work(seeds) + sumsWork(evaluator, options, seeds)), spread.threads) + secondsOfValues(spread) }
 }
 
@@ -220,7 +224,12 @@ interface Spread {
   readonly copies: number
   /** Operators of the network. */
   readonly nodes: number
+  /** Bytes of the factors of one batch, which ONNX Runtime writes apart from their sums. */
+  readonly grams: number
 }
+
+/** Blocks of lower triangles in the network's precision, those of a first run too, over what is summed: measured. */
+const GRAM_PART = 0.8
 
 /** Bytes of programs and graphs of another thread for each operator of the network. */
 const NODE_BYTES = 24 << 10
@@ -247,21 +256,22 @@ function sessionOf({ evaluator: { subset } }: FitTask): number {
 }
 
 /** Whether ONNX Runtime will compute so much work. */
-function usesLibrary({ evaluator: { precision }, options, runtime }: FitTask, multiplications: number): boolean {
+function usesLibrary({ evaluator, options, runtime }: FitTask, multiplications: number): boolean {
   const { engine: name, threads } = options
-  return runtime.expectedEngine?.({ name, threads, precision, multiplications }) === 'onnxruntime'
+  return runtime.expectedEngine?.({ name, threads, precision: evaluator.precision,
+    multiplications: Math.max(1, engineShare(evaluator)) * multiplications }) === 'onnxruntime'
 }
 
 /**
  * Batches and what they leave behind: slices of the rows in the calling thread; in each thread that computes the values
  * of one batch, those of a first one, which found no room in the arena, and what is handed over.
  */
-function overThreads({ threads, rows, size, rowBytes, held, library, session, copies, nodes }: Spread, used: number,
-  own: number): Omit<Load, 'seconds'> {
+function overThreads({ threads, rows, size, rowBytes, held, library, session, copies, nodes, grams }: Spread,
+  used: number, own: number): Omit<Load, 'seconds'> {
   const others = threads > 1 ? threads : 0
   const [passing, piece] = [held.handed + held.written + held.scored, size * (held.handed + held.scored)]
   const each = size * (held.working + Math.max((copies - 1) * held.working, held.after)) +
-    Math.min(held.block, rows * held.written) + held.constants + own
+    Math.min(held.block, rows * held.written) + held.constants + grams + own
     + (library ? session + SESSION_WEIGHTS * held.constants + SESSION_NODE_BYTES * nodes : 0)
     + (library && copies < CONVOLUTION_COPIES ? LIBRARY_COPIES * size * held.handed : 0)
   const loaded = library ? LIBRARY_BYTES : 0
@@ -303,6 +313,9 @@ interface PredictionRequest {
   readonly use: 'variances' | 'covariances'
 }
 
+/** Of a posterior at rest, what threads share of it, and what each makes of that. */
+const [SHARED_PART, OWN_PART] = [0.6, 0.3]
+
 /** Structures whose variances take each layer's pairs in eigenbases of its own. */
 const EIGENBASES: ReadonlySet<string> = new Set(['kron', 'diag'])
 
@@ -321,13 +334,15 @@ function predictLoad(task: FitTask, { fitted, rows, held, use }: PredictionReque
   const threads = subset === 'last_layer'
     ? 1
     : threadsFor(rows * multiplicationsPerExample(evaluator, outputs * terms), options, runtime)
-  // A posterior is sent to every thread: as a message, and as what is made of it.
   const library = usesLibrary(task, fitted * multiplicationsPerExample(evaluator, outputs * terms))
   const spread = { threads, rows, size, rowBytes: rowBytes(task), library, session: sessionOf(task),
-    copies: copiesOf(task, library), nodes: network.graph.nodes.length,
+    copies: copiesOf(task, library), nodes: network.graph.nodes.length, grams: 0,
     held: batchHeld(evaluator, seeds, use, options, size) }
-  const { calling, others, ...passing } = overThreads(spread, Math.min(threads, Math.ceil(rows / size)),
-    threads > 1 ? restingBytes(options, evaluator.slots, evaluator.layers, fitted) : 0)
+  // Threads share a copy of a posterior, and make of it what they need in the network's precision.
+  const resting = restingBytes(options, evaluator.slots, evaluator.layers, fitted)
+  const used = Math.min(threads, Math.ceil(rows / size))
+  const { calling, others, ...passing } = overThreads(spread, used,
+    threads > 1 ? (SHARED_PART / used + OWN_PART) * resting : 0)
   const numbers = use === 'covariances' ? 3 * outputs * outputs : 8 * outputs
   return { calling: calling + held + rows * terms * 8 * numbers, others, ...passing,
     seconds: seconds(rows * Math.ceil(outputs * terms / seeds)

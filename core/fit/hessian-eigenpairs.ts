@@ -1,34 +1,25 @@
 /**
- * @file The eigenpairs of the Hessian that are largest in size: of the matrix where it is small, else by subspace
- * iteration on products with it, the Gauss-Newton matrix's and what that leaves out (Pearlmutter 1994).
+ * @file The eigenpairs of the Hessian that are largest in size: of the matrix where it is small, else by products
+ * with it, the Gauss-Newton matrix's and what that leaves out (Pearlmutter 1994).
  */
 import type { WorkOptions } from '../budget/progress.js'
 import { NumericalError, OptionError } from '../errors/errors.js'
-import { gemm, symmetricEigen } from '../kernels/linear-algebra.js'
+import { symmetricEigen } from '../kernels/linear-algebra.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { hessianRoots } from '../linear-model/hessian-roots.js'
+import { usualProducts } from '../linear-model/lanczos.js'
 import type { Eigenpairs } from '../linear-model/leading-eigenpairs.js'
-import { iteratedVectors, leadingSubspace } from '../linear-model/subspace-iteration.js'
 import { forEachBatch, sliceExamples } from '../network/batches.js'
 import { parameterCount } from '../network/parameter-slot.js'
 import { batchWithin, multiplicationsPerExample } from '../programs/cost.js'
 import { sharedRows } from '../sums/shared-rows.js'
 import type { FitTask } from './fit-task.js'
+import { leadingByProducts } from './leading-by-products.js'
 import type { TrainingRows } from './linear-fit-result.js'
+import { MOST_DECOMPOSED } from './low-rank-way.js'
 
-/** Weights up to which the Hessian is summed as a matrix. */
-const MOST_SUMMED = 2500
-/** Most products with all vectors, and the change of eigenvalues that ends them. */
-const MOST_PASSES = 100
-const SETTLED = 1e-10
 /** Eigenvalues below this share of the largest are rounding. */
 const ROUNDING = 1e-12
-
-/** Whether the low-rank posterior of a task comes from the Hessian as a matrix. */
-export function sumsHessian({ evaluator, options }: Pick<FitTask, 'evaluator' | 'options'>): boolean {
-  return options.factored?.of === 'lowrank' && leavesOut({ evaluator, options })
-    && parameterCount(evaluator.slots) <= MOST_SUMMED
-}
 
 /** Whether the Gauss-Newton matrix is not the Hessian that is asked for, as it is of a last layer. */
 export function leavesOut({ evaluator, options }: Pick<FitTask, 'evaluator' | 'options'>): boolean {
@@ -40,7 +31,7 @@ export function leavesOut({ evaluator, options }: Pick<FitTask, 'evaluator' | 'o
  * trace.
  * @throws NumericalError NOT_POSITIVE_DEFINITE where one of them is negative
  */
-export function pairsOfMatrix(matrix: Float64Array, size: number, rank: number): Eigenpairs {
+export function pairsOfHessianMatrix(matrix: Float64Array, size: number, rank: number): Eigenpairs {
   const { values, vectors } = symmetricEigen(size, matrix)
   const order = bySize(values)
   const trace = values.reduce((sum, value) => sum + value, 0)
@@ -55,34 +46,28 @@ export function pairsOfMatrix(matrix: Float64Array, size: number, rank: number):
 }
 
 /** The same of the rows of a task, without the matrix. @throws NumericalError, OptionError, CancelledError */
-export async function pairsOfProducts(task: FitTask, rows: TrainingRows, rank: number,
+export async function pairsOfHessian(task: FitTask, rows: TrainingRows, rank: number, notes: string[],
   work: WorkOptions): Promise<Eigenpairs> {
-  const { evaluator: { slots }, options } = task
+  const { slots } = task.evaluator
   if (rank < 1 || slots.some(({ elements }) => elements !== undefined)) {
     throw new OptionError('BAD_COMBINATION',
-      `Curvature 'hessian' of more than ${MOST_SUMMED} weights has a low-rank posterior of a whole rank, over whole `
-        + 'tensors: give the number of eigenvectors (option rank).', { option: 'rank' })
+      `Curvature 'hessian' of more than ${MOST_DECOMPOSED} weights has a low-rank posterior of a whole rank, over `
+        + 'whole tensors: give the number of eigenvectors (option rank).', { option: 'rank' })
   }
   const size = parameterCount(slots)
-  const count = iteratedVectors(rank, size)
-  const products = await hessianProducts(task, rows, 2 * count * MOST_PASSES, work)
+  const times = await hessianProducts(task, rows, 2 * usualProducts(rank, size), work)
   try {
-    const { ritz } = await leadingSubspace(
-      { count, size, wanted: rank, seed: options.seed, mostPasses: MOST_PASSES, settled: SETTLED, signal: work.signal },
-      basis => products.times(basis, count),
-      (basis, images) => ritzPairs(count, size, basis, images),
-    )
-    return positive({ values: ritz.values.slice(0, rank), vectors: ritz.vectors(rank) })
+    return positive(await leadingByProducts(task, { size, wanted: rank, by: 'size' }, times.of, notes, work))
   } finally {
-    await products.dispose()
+    await times.dispose()
   }
 }
 
-/** H V' for the rows V: those of the Gauss-Newton matrix among the workers, and what it leaves out here. */
+/** Products of H with a vector: that of the Gauss-Newton matrix among the workers, and of what it leaves out here. */
 async function hessianProducts({ evaluator, pool, options }: FitTask, { x, labels, examples }: TrainingRows,
   vectors: number, work: WorkOptions
 ): Promise<{
-  times(basis: Float64Array, count: number): Promise<Float64Array>
+  of(vector: Float64Array): Promise<Float64Array>
   dispose(): Promise<void>
 }> {
   const { network } = evaluator
@@ -101,35 +86,14 @@ async function hessianProducts({ evaluator, pool, options }: FitTask, { x, label
     vectors * examples * multiplicationsPerExample(evaluator, 1), work)
   const second = evaluator.secondDerivatives()
   return {
-    async times(basis, count) {
-      const sums = await shared.curvatureTimes(root, basis, count)
+    async of(vector) {
+      const sums = await shared.curvatureTimes(root, vector, 1)
       await eachBatch((from, to) =>
-        second.addTimes(u.slice(from * outputs, to * outputs), basis, sliceExamples(x, network.inputs, from, to), sums)
+        second.addTimes(u.slice(from * outputs, to * outputs), vector, sliceExamples(x, network.inputs, from, to), sums)
       )
       return sums
     },
     dispose: () => shared.dispose(),
-  }
-}
-
-/** Rayleigh and Ritz: the eigenpairs of H within the span of an orthonormal basis, the largest in size first. */
-function ritzPairs(count: number, size: number, basis: Float64Array,
-  images: Float64Array): { readonly values: Float64Array, vectors(wanted: number): Float64Array } {
-  const inner = new Float64Array(count * count)
-  gemm(false, true, count, count, size, 1, basis, images, 0, inner)
-  const { values, vectors } = symmetricEigen(count, inner)
-  const order = bySize(values)
-  return {
-    values: Float64Array.from(order, i => values[i]),
-    vectors(wanted) {
-      const turn = new Float64Array(wanted * count)
-      for (let k = 0; k < wanted; k++) {
-        for (let i = 0; i < count; i++) turn[k * count + i] = vectors[i * count + order[k]]
-      }
-      const result = new Float64Array(wanted * size)
-      gemm(false, false, wanted, size, count, 1, turn, basis, 0, result)
-      return result
-    },
   }
 }
 

@@ -16,6 +16,7 @@ import { givesNoise } from '../options/noise.js'
 import { type ResolvedOptions, withOpenPrior } from '../options/resolved-options.js'
 import type { Likelihood, Subset } from '../options/words.js'
 import { structuredPosterior } from '../posterior/structured.js'
+import { EIGEN_WORK } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { Batch } from '../tensor/batch.js'
 import { geometricMean } from '../tensor/means.js'
@@ -127,8 +128,6 @@ function rankOfExample({ network }: Evaluator, likelihood: Likelihood): number {
   return rank * termsOf(network)
 }
 
-/** Multiplications of a symmetric eigen-decomposition of n x n over n^3, at the speed of products. */
-const EIGEN_WORK = 5
 /** A posterior's rank is rarely larger. */
 const MOST_RANK = 1000
 

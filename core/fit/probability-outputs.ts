@@ -7,7 +7,7 @@ import { hasLogits } from '../options/likelihood-kinds.js'
 import type { Likelihood } from '../options/words.js'
 import { threadsFor } from '../parallel/worker-pool.js'
 import { logarithmOf } from '../passes/link-function.js'
-import { batchWithin, multiplicationsPerExample } from '../programs/cost.js'
+import { batchWithin, engineShare, multiplicationsPerExample } from '../programs/cost.js'
 import { exampleCount, exampleRange, type Examples } from '../tensor/examples.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { type FitTask, taskFor } from './fit-task.js'
@@ -56,7 +56,7 @@ export async function withLogits(task: FitTask, x: Examples, y: Tensor, { signal
   const products = exampleCount(x) * multiplicationsPerExample(evaluator, 0)
   // Where other threads do the work, a second engine in this one would only hold the weights once more.
   if (evaluator.subset === 'last_layer' && threadsFor(products, options, runtime) === 1) {
-    await evaluator.engine.expectWork(products)
+    await evaluator.engine.expectWork(engineShare(evaluator) * products)
   }
   const ofClasses = likelihood === 'classification'
   let sum = 1

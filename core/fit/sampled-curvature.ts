@@ -12,7 +12,8 @@ import { parameterCount } from '../network/parameter-slot.js'
 import { DEFAULT_SETTINGS, hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 import type { DataFit } from '../posterior/evidence.js'
 import { monteCarloError, samplesPosterior } from '../posterior/samples.js'
-import { multiplicationsPerExample } from '../programs/cost.js'
+import { factorNumbers, gramMultiplications, jacobianMultiplications,
+  multiplicationsPerExample } from '../programs/cost.js'
 import { vectorsAtOnce } from '../sums/shared-rows.js'
 import { tuneByMarginalLikelihood } from '../tuning/marginal-likelihood.js'
 import { curvatureProducts } from './curvature-products.js'
@@ -26,9 +27,11 @@ import { MOST_PRODUCTS, SETTLED, USUAL_PRODUCTS, weightSpaceDraws } from './weig
 const SEARCHED = 16
 const MOST_ROUNDS = 8
 const SETTLED_PRIOR = 0.02
-/** Rows of V up to which the equations are theirs, and matrices of that size that there are then at once. */
+/** Rows of V up to which the equations are always theirs, and matrices of that size that there are then at once. */
 const MOST_ROWS = 5000
 const GRAMS = 4
+/** Multiplications of the eigenvalues and of a Cholesky factor of n x n over n^3, at the rate of products. */
+const DECOMPOSED = 3
 /** Vectors of P doubles beside the draws while a solution runs. */
 const VECTORS = 10
 
@@ -42,7 +45,7 @@ export interface SampledFit {
 /** The space of the rows where they are few and have one prior, else that of the weights. */
 export async function drawSpace(task: FitTask, rows: SomeRows, samples: number, work: WorkOptions): Promise<DrawSpace> {
   checkDraws(task, samples, rows.examples)
-  if (inFunctionSpace(task, rows.examples)) return functionSpaceDraws(task, rows, work)
+  if (inFunctionSpace(task, samples, rows.examples)) return functionSpaceDraws(task, rows, work)
   const products = await curvatureProducts(task, rows, samples * USUAL_PRODUCTS, work)
   const draws: DrawSpace['draws'] = (count, settings, own) => weightSpaceDraws(task, count, products, settings, own)
   return {
@@ -52,12 +55,22 @@ export async function drawSpace(task: FitTask, rows: SomeRows, samples: number, 
   }
 }
 
-/** Whether the equations are those of the rows: few, of whole tensors with one prior precision. */
-function inFunctionSpace({ evaluator: { slots, network }, options }: FitTask, examples: number): boolean {
+/**
+ * Whether the equations are those of the rows: of whole tensors with one prior precision, where V V' is small, or fits
+ * and takes less than conjugate gradients.
+ */
+function inFunctionSpace(task: FitTask, samples: number, examples: number): boolean {
+  const { evaluator: { slots }, options } = task
   const { priorPrecision = 1 } = options.settings
-  const count = examples * likelihoodModel(options.likelihood, options).seedCount(network.outputs)
-  return count <= Math.min(MOST_ROWS, parameterCount(slots)) && slots.every(({ elements }) => elements === undefined)
-    && (typeof priorPrecision === 'number' || priorPrecision.length === 1)
+  const count = examples * seedsOf(task)
+  if (count > parameterCount(slots) || slots.some(({ elements }) => elements !== undefined)
+    || typeof priorPrecision !== 'number' && priorPrecision.length !== 1) return false
+  return count <= MOST_ROWS || 8 * GRAMS * count ** 2 <= options.memoryLimit / 2
+      && functionSpaceWork(task, samples, examples) <= weightSpaceWork(task, samples, examples)
+}
+
+function seedsOf({ evaluator: { network }, options }: FitTask): number {
+  return likelihoodModel(options.likelihood, options).seedCount(network.outputs)
 }
 
 /** Draws under the settings of the task, or under those that maximise the evidence. @throws CancelledError */
@@ -115,22 +128,29 @@ export function checkDraws(task: FitTask, samples: number, examples: number): vo
 
 /** Bytes of the draws, which predictions hold a second time, and of what solves for those that are solved together. */
 export function bytesOfDraws(task: FitTask, samples: number, examples: number): number {
-  const { evaluator: { slots, precision, network }, options } = task
-  const size = parameterCount(slots)
-  const count = examples * likelihoodModel(options.likelihood, options).seedCount(network.outputs)
-  return 2 * (precision === 'float32' ? 4 : 8) * samples * size
+  const { slots, precision } = task.evaluator
+  const [size, number] = [parameterCount(slots), precision === 'float32' ? 4 : 8]
+  const seeds = seedsOf(task)
+  const inRows = GRAMS * 8 * (examples * seeds) ** 2 + 2 * number * examples * factorNumbers(task.evaluator, seeds)
+  return 2 * number * samples * size
     + VECTORS * 8 * size * Math.max(1, Math.min(samples, vectorsAtOnce(size)))
-    + (inFunctionSpace(task, examples) ? GRAMS * 8 * count ** 2 : 0)
+    + (inFunctionSpace(task, samples, examples) ? inRows : 0)
 }
 
 /** Multiplications of so many draws. */
 export function workOfDraws(task: FitTask, samples: number, examples: number): number {
-  const { evaluator, options } = task
-  const seeds = likelihoodModel(options.likelihood, options).seedCount(evaluator.network.outputs)
-  const one = examples * multiplicationsPerExample(evaluator, 1)
-  return inFunctionSpace(task, examples)
-    ? 2 * samples * one + (examples * seeds) ** 3 / 3
-    : samples * USUAL_PRODUCTS * one
+  return (inFunctionSpace(task, samples, examples) ? functionSpaceWork : weightSpaceWork)(task, samples, examples)
+}
+
+function functionSpaceWork(task: FitTask, samples: number, examples: number): number {
+  const { evaluator } = task
+  const seeds = seedsOf(task)
+  return examples * multiplicationsPerExample(evaluator, seeds) + gramMultiplications(evaluator, examples, seeds)
+    + DECOMPOSED * (examples * seeds) ** 3 + samples * examples * jacobianMultiplications(evaluator)
+}
+
+function weightSpaceWork({ evaluator }: FitTask, samples: number, examples: number): number {
+  return samples * USUAL_PRODUCTS * examples * jacobianMultiplications(evaluator)
 }
 
 /** How far a setting went, in logarithms. */

@@ -1,10 +1,13 @@
 /** @file Rows of a Jacobian times seeds, batch by batch: roots of the likelihood's Hessian, or outputs themselves. */
+import { formatBytes } from '../budget/memory.js'
 import type { WorkOptions } from '../budget/progress.js'
-import { joinJacobians, selectExamples } from '../curvature/jacobian.js'
+import { denseJacobian, joinJacobians, selectExamples } from '../curvature/jacobian.js'
 import { lastLayerJacobian } from '../curvature/last-layer.js'
+import { ResourceError } from '../errors/errors.js'
 import { type RealArray, zerosLike } from '../kernels/linear-algebra.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { forEachBatch, sliceExamples } from '../network/batches.js'
+import { parameterCount } from '../network/parameter-slot.js'
 import { batchWithin } from '../programs/cost.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import type { FitTask } from './fit-task.js'
@@ -71,4 +74,26 @@ export async function keptJacobian(task: FitTask, rows: SomeRows, work: WorkOpti
     batches.push(selectExamples(own, Int32Array.from({ length: own.examples }, (_, n) => n)))
   })
   return joinJacobians(batches)
+}
+
+/** Rows of V for rows of data: those of J times seeds, one seed of an example after another. */
+export async function writtenRows(task: FitTask, { x, examples }: SomeRows, seeds: RowSeeds,
+  work: WorkOptions): Promise<Float64Array> {
+  const { evaluator: { slots }, options } = task
+  const { count } = seeds
+  const size = parameterCount(slots)
+  const bytes = 8 * examples * count * size
+  if (3 * bytes > options.memoryLimit) {
+    throw new ResourceError('OUT_OF_MEMORY',
+      `The rows of ${examples} examples with ${size} parameters would need ${formatBytes(3 * bytes)}, more than the `
+        + `limit of ${formatBytes(options.memoryLimit)} (option memoryLimit). Take fewer examples (option nSubset).`, {
+      needed: 3 * bytes,
+      limit: options.memoryLimit,
+    })
+  }
+  const V = new Float64Array(examples * count * size)
+  await eachSeeded(task, { x, examples }, seeds, work, (jacobian, from) => {
+    V.set(denseJacobian(slots, jacobian), from * count * size)
+  })
+  return V
 }

@@ -21,6 +21,31 @@ export function leadingEigenpairs(n: number, matrix: Float64Array, threshold: nu
   return { values: Float64Array.from(order, i => values[i]), vectors: rows }
 }
 
+/** Eigenvalues below this share of the largest number on the diagonal are rounding. */
+const ROUNDING = 1e-14
+
+/** The eigenpairs of a positive semi-definite n x n matrix above a share of its largest number, its diagonal's. */
+export function eigenpairsOfMatrix(n: number, matrix: Float64Array, threshold = ROUNDING): Eigenpairs {
+  let largest = 0
+  for (let i = 0; i < n; i++) largest = Math.max(largest, matrix[i * n + i])
+  return leadingEigenpairs(n, matrix, threshold * largest)
+}
+
+/** The eigenpairs of V'V, above a share of its largest number; `size` is the length of a row of V. */
+export function eigenpairsOfRows(V: Float64Array, size: number, threshold = ROUNDING): Eigenpairs {
+  const count = V.length / size
+  const [n, transposed] = count <= size ? [count, false] : [size, true]
+  const gram = new Float64Array(n * n)
+  if (transposed) gemm(true, false, n, n, count, 1, V, V, 0, gram)
+  else gemm(false, true, n, n, size, 1, V, V, 0, gram)
+  const pairs = eigenpairsOfMatrix(n, gram, threshold)
+  if (transposed) return pairs
+  const vectors = new Float64Array(pairs.values.length * size)
+  const scaled = pairs.vectors.map((value, i) => value / Math.sqrt(pairs.values[Math.floor(i / n)]))
+  gemm(false, false, pairs.values.length, size, n, 1, scaled, V, 0, vectors)
+  return { values: pairs.values, vectors }
+}
+
 /** What is added to H, as a share of its largest product, so that rounding does not make the basis singular. */
 const SHIFT = 1e-10
 

@@ -113,9 +113,18 @@ export function factoredStructure(
   return { of: 'lowrank', rank: whole('rank', rank, 1) ?? 1 }
 }
 
-/** @throws OptionError BAD_COMBINATION unless a subnetwork goes with its subset */
-export function subnetworkOf({ subset, subnetwork }: PlainOptions): SubnetworkChoice | undefined {
-  if ((subset === 'subnetwork') === (subnetwork !== undefined)) return checkedSubnetwork(subnetwork)
+/**
+ * @throws OptionError BAD_COMBINATION unless a subnetwork goes with its subset, and its indices ascend where a prior
+ * has a number for each
+ */
+export function subnetworkOf({ subset, subnetwork, priorPrecision, priorMean }: PlainOptions):
+  | SubnetworkChoice
+  | undefined {
+  if ((subset === 'subnetwork') === (subnetwork !== undefined)) {
+    const choice = checkedSubnetwork(subnetwork)
+    demandAscending(choice, { priorPrecision, priorMean })
+    return choice
+  }
   throw new OptionError('BAD_COMBINATION', subnetwork === undefined
     ? "Subset 'subnetwork' needs its parameters (option subnetwork): flat indices, names, or a number of them with "
       + 'what they are chosen by.'
@@ -134,6 +143,20 @@ function checkedSubnetwork(choice: SubnetworkChoice | undefined): SubnetworkChoi
   whole('subnetwork.count', choice.count, 1)
   whole('subnetwork.seed', choice.seed, 0)
   return choice
+}
+
+/** What is given a parameter belongs to parameters in the network's order, which that of the indices may not be. */
+function demandAscending(choice: SubnetworkChoice | undefined, given: Record<string, unknown>): void {
+  if (choice === undefined || 'count' in choice) return
+  // Names have no order of their own.
+  const indices = Array.from<string | number>(choice).filter(index => typeof index === 'number')
+  if (indices.every((index, i) => i === 0 || index > indices[i - 1])) return
+  for (const [option, value] of Object.entries(given)) {
+    if (!isList(value) || value.length !== indices.length) continue
+    throw new OptionError('BAD_COMBINATION',
+      `Option ${option} has a number for each parameter of the subnetwork, in the order of the network, and the `
+        + 'indices do not ascend (option subnetwork): sort them, and the numbers with them.', { option })
+  }
 }
 
 /** Whether nothing is said of the prior and its tuning. */

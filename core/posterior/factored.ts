@@ -7,7 +7,7 @@ import { checkBytes } from '../budget/memory.js'
 import type { FactoredCurvature } from '../curvature/curvature.js'
 import { lastLayerJacobian } from '../curvature/last-layer.js'
 import { gemm } from '../kernels/linear-algebra.js'
-import { leadingEigenpairs } from '../linear-model/leading-eigenpairs.js'
+import { type Eigenpairs, eigenpairsOfMatrix } from '../linear-model/leading-eigenpairs.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 import { identity } from '../tensor/identity.js'
@@ -15,9 +15,6 @@ import { applied } from './applied.js'
 import { outputMoments, type ProcessParts } from './posterior-parts.js'
 import { aroundMean, checkSettings, logDensity, once, priorByParameter, priorLogDet,
   type ProcessPosterior } from './posterior.js'
-
-/** Eigenvalues below this share of the largest are rounding. */
-const ROUNDING = 1e-14
 
 /** The posterior around `mean`; its eigenpairs are made when they are first needed. */
 export function factoredPosterior(curvature: FactoredCurvature, slots: readonly ParameterSlot[], mean: Float64Array,
@@ -95,13 +92,10 @@ function solve({ rank, rows, size }: FactoredCurvature, delta: Float64Array, sca
 }
 
 /** The eigenpairs of W W' times a factor, the largest first, without those that are rounding. */
-function eigenpairsOfRows(rank: number, size: number, rows: Float64Array,
-  factor = 1): ReturnType<typeof leadingEigenpairs> {
+function eigenpairsOfRows(rank: number, size: number, rows: Float64Array, factor = 1): Eigenpairs {
   const gram = new Float64Array(rank * rank)
   gemm(false, true, rank, rank, size, factor, rows, rows, 0, gram)
-  let largest = 0
-  for (let i = 0; i < rank; i++) largest = Math.max(largest, gram[i * rank + i])
-  return leadingEigenpairs(rank, gram, ROUNDING * largest)
+  return eigenpairsOfMatrix(rank, gram)
 }
 
 /** Eigenvalues of H, P of them. */

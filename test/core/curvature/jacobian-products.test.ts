@@ -33,15 +33,19 @@ for (const [name, network] of Object.entries(mixedNetworks)) {
       t.ok(relativeDifference(actual, expected) < 1e-13, what)
     }
 
-    const vectors = Float64Array.from(draw(3, size).data)
-    near(jacobianTimes(jacobian, splitVectors(slots, vectors, 3)), product(dense, vectors, size), "J V'")
-    near(joinVectors(slots, splitVectors(slots, vectors, 3)), vectors, 'split and joined')
+    // Many vectors: rows of J are sums over positions, in place of every vector's images at each.
+    for (const count of [3, 60]) {
+      const vectors = Float64Array.from(draw(count, size).data)
+      near(jacobianTimes(jacobian, splitVectors(slots, vectors, count)), product(dense, vectors, size),
+        `J V', ${count}`)
+      near(joinVectors(slots, splitVectors(slots, vectors, count)), vectors, 'split and joined')
 
-    const coefficients = Float64Array.from(draw(jacobian.examples * outputs, 2).data)
-    const sums = zeroVectors(slots, 2)
-    addTransposedProduct(sums, jacobian, coefficients)
-    near(joinVectors(slots, sums), product(transpose(coefficients, 2), transpose(dense, size), dense.length / size),
-      "A' J")
+      const coefficients = Float64Array.from(draw(jacobian.examples * outputs, count).data)
+      const sums = zeroVectors(slots, count)
+      addTransposedProduct(sums, jacobian, coefficients)
+      near(joinVectors(slots, sums),
+        product(transpose(coefficients, count), transpose(dense, size), dense.length / size), `A' J, ${count}`)
+    }
 
     near(jacobianGram(slots, jacobian, jacobian), product(dense, dense, size), "J J'")
     const few = selectExamples(jacobian, Int32Array.of(3, 1))

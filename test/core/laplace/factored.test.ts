@@ -1,7 +1,9 @@
 /** @file Curvatures known by some of their rows against the full one, references and definitions. */
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { forward, laplace, type LaplaceOptions } from '../../../core/index.js'
+import { lowRankWay } from '../../../core/fit/low-rank-way.js'
+import { forward, laplace, type LaplaceOptions, type LaplacePosterior } from '../../../core/index.js'
+import { gemm } from '../../../core/kernels/linear-algebra.js'
 import { loadPosterior } from '../../../core/laplace/load-posterior.js'
 import { withParameters } from '../../../core/network/parameters.js'
 import { float64, type Tensor } from '../../../core/tensor/tensor.js'
@@ -100,7 +102,7 @@ for (const name of ['functional-classification', 'functional-regression']) {
   })
 }
 
-t.test('subspace iteration finds the leading eigenpairs; a share of the trace decides the rank', async t => {
+t.test('a share of the trace decides the rank', async t => {
   const { graph, x } = mixedNetworks['layers'](drawer(9))
   const y = labels(5, 3)
   const of = (rank: number) =>
@@ -118,30 +120,75 @@ t.test('subspace iteration finds the leading eigenpairs; a share of the trace de
   t.ok(sum(values.slice(0, -1)) < 0.9 * total)
 })
 
+/** H v and v'v for the rows v of one posterior, by the rows of V of another, which are all of H. */
+const eigenpairsOf = (found: LaplacePosterior, exact: LaplacePosterior) => {
+  const [U, V] = [found, exact].map(posterior => {
+    const { curvature } = posterior.state.structured
+    return curvature.structure === 'factored' ? curvature.rows : new Float64Array(0)
+  })
+  const size = found.parameterCount
+  return Array.from({ length: U.length / size }, (_, k) => {
+    const u = U.subarray(k * size, (k + 1) * size)
+    const image = new Float64Array(size)
+    for (let r = 0; r < V.length; r += size) {
+      let product = 0
+      for (let i = 0; i < size; i++) product += V[r + i] * u[i]
+      for (let i = 0; i < size; i++) image[i] += product * V[r + i]
+    }
+    return { u, image, value: u.reduce((sum, entry) => sum + entry * entry, 0) }
+  })
+}
+
 t.test("more seeds and parameters than are decomposed: eigenpairs by V V', and by products with J alone", async t => {
-  for (const count of [290, 560]) {
+  for (const [hidden, count, C, way] of [[42, 2600, 2, 'gram'], [36, 290, 10, 'products']] as const) {
     const draw = drawer(2)
-    const wide = perceptron(draw, 60, 36, 10, 'Tanh')
+    const wide = perceptron(draw, 60, hidden, C, 'Tanh')
     const rows = draw(count, 60)
     const large: LaplaceOptions = { likelihood: 'classification', subset: 'all', priorPrecision: 1 }
-    const found = await laplace(wide, { ...large, structure: 'lowrank', rank: 6 }).fit(rows, labels(count, 10))
-    const exact = await laplace(wide, { ...large, structure: 'functional' }).fit(rows, labels(count, 10))
-    const [U, V] = [found, exact].map(posterior => {
-      const { curvature } = posterior.state.structured
-      return curvature.structure === 'factored' ? curvature.rows : new Float64Array(0)
-    })
-    const size = found.parameterCount
-    for (let k = 0; k < 6; k++) {
-      const u = U.subarray(k * size, (k + 1) * size)
-      const image = new Float64Array(size)
-      for (let r = 0; r < V.length; r += size) {
-        let product = 0
-        for (let i = 0; i < size; i++) product += V[r + i] * u[i]
-        for (let i = 0; i < size; i++) image[i] += product * V[r + i]
-      }
-      const value = u.reduce((sum, entry) => sum + entry * entry, 0)
-      near(t, image, u.map(entry => value * entry), `eigenpair ${k} of ${count} rows`, 1e-3)
+    const found = await laplace(wide, { ...large, structure: 'lowrank', rank: 6 }).fit(rows, labels(count, C))
+    const { evaluator, options } = found.state
+    t.equal(lowRankWay({ evaluator, options }, 6, count), way)
+    const exact = await laplace(wide, { ...large, structure: 'functional' }).fit(rows, labels(count, C))
+    for (const [k, { u, image, value }] of eigenpairsOf(found, exact).entries()) {
+      near(t, image, u.map(entry => value * entry), `eigenpair ${k} of ${count} rows by ${way}`, 1e-7)
     }
+  }
+})
+
+t.test('a last layer, and parts of tensors, of more seeds than are decomposed', async t => {
+  const draw = drawer(3)
+  const [count, C] = [510, 6]
+  const graph = perceptron(draw, 10, 420, C, 'Tanh')
+  const x = draw(count, 10)
+  for (const own of [{ subset: 'last_layer' }, { subset: 'subnetwork',
+    subnetwork: { count: 2510, by: 'random' } }] as const) {
+    const options: LaplaceOptions = { likelihood: 'classification', priorPrecision: 1, ...own }
+    const found = await laplace(graph, { ...options, structure: 'lowrank', rank: 2 }).fit(x, labels(count, C))
+    const H = (await laplace(graph, { ...options, structure: 'full' }).fit(x, labels(count, C))).H.toDense()
+    const size = found.parameterCount
+    t.ok(size > 2500)
+    const { curvature } = found.state.structured
+    const U = curvature.structure === 'factored' ? curvature.rows : new Float64Array(0)
+    const images = new Float64Array(U.length)
+    gemm(false, false, 2, size, size, 1, U, H, 0, images)
+    for (let k = 0; k < 2; k++) {
+      const u = U.subarray(k * size, (k + 1) * size)
+      const value = u.reduce((sum, entry) => sum + entry * entry, 0)
+      near(t, images.subarray(k * size, (k + 1) * size), u.map(entry => value * entry), `${k}, ${own.subset}`, 1e-7)
+    }
+  }
+})
+
+t.test('few weights and any number of rows: H is summed and decomposed', async t => {
+  const draw = drawer(4)
+  const graph = perceptron(draw, 12, 20, 4, 'Tanh')
+  const x = draw(3000, 12)
+  for (const subset of ['all', 'last_layer'] as const) {
+    const options: LaplaceOptions = { likelihood: 'classification', priorPrecision: 1, subset }
+    const found = await laplace(graph, { ...options, structure: 'lowrank', rank: 400 }).fit(x, labels(3000, 4))
+    const full = await laplace(graph, { ...options, structure: 'full' }).fit(x, labels(3000, 4))
+    near(t, found.H.toDense(), full.H.toDense(), `H, ${subset}`, 1e-10)
+    near(t, [found.logMarginalLikelihood()], [full.logMarginalLikelihood()], `evidence, ${subset}`, 1e-10)
   }
 })
 

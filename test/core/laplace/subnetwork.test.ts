@@ -90,6 +90,26 @@ t.test('ways of choosing', async t => {
   )
 })
 
+t.test('indices in any order mean the same parameters', async t => {
+  const { graph, x } = mixedNetworks['layers'](drawer(4))
+  const means = await Promise.all([[7, 3, 20], [3, 7, 20]].map(async subnetwork => {
+    const options = { likelihood: 'classification', subset: 'subnetwork', subnetwork, priorPrecision: 2 } as const
+    return (await laplace(graph, options).fit(x, labels(5, 3))).mean
+  }))
+  t.same(means[0], means[1])
+})
+
+t.test('the bridge refuses outputs that do not vary', async t => {
+  const { graph, x } = mixedNetworks['layers'](drawer(4))
+  // The bias of one output alone: what sums to zero does not vary at all then.
+  const posterior = await laplace(graph, { likelihood: 'classification', subset: 'subnetwork', subnetwork: [40],
+    priorPrecision: 1 }).fit(x, labels(5, 3))
+  for (const link of ['bridge', 'bridge_norm'] as const) {
+    await t.rejects(posterior.predict(x, { link }), { code: 'NOT_POSITIVE_DEFINITE', message: /output \d of row 0/ })
+  }
+  t.equal((await posterior.predict(x, { link: 'zero_sum' })).probabilities?.shape[1], 3)
+})
+
 t.test('what does not go together is refused with a way out', t => {
   const { graph } = mixedNetworks['layers'](drawer(4))
   const refused = (options: Partial<LaplaceOptions>, code: string, message: RegExp): void => {
@@ -107,5 +127,7 @@ t.test('what does not go together is refused with a way out', t => {
   refused({ subnetwork: [0, 1], structure: 'lowrank' }, 'BAD_COMBINATION', /all weights/)
   refused({ subnetwork: [0, 1], tune: 'auto' }, 'BAD_COMBINATION', /marglik/)
   refused({ subset: 'all', subnetwork: [0, 1] }, 'BAD_COMBINATION', /another subset/)
+  refused({ subnetwork: [7, 3], priorPrecision: [1, 2] }, 'BAD_COMBINATION', /do not ascend/)
+  refused({ subnetwork: new Float64Array([7, 3]), priorMean: [1, 2] }, 'BAD_COMBINATION', /sort them/)
   t.end()
 })
