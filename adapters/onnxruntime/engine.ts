@@ -8,8 +8,9 @@ import type { DeferredInput, Engine, GramSum, Program, RunOptions } from '../../
 import { convertPrecision } from '../../core/engine/precision.js'
 import { GraphError, InternalError, ResourceError } from '../../core/errors/errors.js'
 import type { Graph } from '../../core/graph/graph.js'
+import { isFloat } from '../../core/ops/element-types.js'
 import { simplify, sortNodes } from '../../core/passes/fold.js'
-import { type DType, type Tensor, tensor, type TensorData } from '../../core/tensor/tensor.js'
+import { type DType, type Precision, type Tensor, tensor, type TensorData } from '../../core/tensor/tensor.js'
 import { gramBlocks, gramName, writeOnnx } from '../onnx/index.js'
 import { graphText } from './graph-text.js'
 import { type SessionStore, sessionStore } from './session-store.js'
@@ -42,8 +43,7 @@ export async function onnxRuntimeEngine(
   return {
     name: 'onnxruntime',
     async compile(graph, precision) {
-      const program = createProgram(runtime, programSource({ ...convertPrecision(graph, precision), parameters: [] }),
-        threads)
+      const program = createProgram(runtime, programSource(graph, precision), threads)
       return fallback === undefined ? program : withFallback(program, () => fallback.compile(graph, precision))
     },
   }
@@ -93,10 +93,12 @@ interface Source extends Pick<Graph, 'inputs' | 'outputs'> {
   readonly prepared: () => Graph
 }
 
-function programSource(graph: Graph): Source {
+function programSource(graph: Graph, precision: Precision): Source {
   let known: Graph | undefined
-  return { inputs: graph.inputs, outputs: graph.outputs, text: graphText(graph),
-    prepared: () => (known ??= simplify(sortNodes(graph))) }
+  const dtype = (own: DType): DType => (isFloat(own) ? precision : own)
+  return { inputs: graph.inputs.map(input => ({ ...input, dtype: dtype(input.dtype) })), outputs: graph.outputs,
+    text: precision + graphText(graph),
+    prepared: () => (known ??= simplify(sortNodes({ ...convertPrecision(graph, precision), parameters: [] }))) }
 }
 
 /**
@@ -164,7 +166,7 @@ async function createPart(runtime: Runtime, graph: Source, summed: ReadonlySet<s
   threads: number | undefined): Promise<Part> {
   const grams = graph.outputs.filter(name => summed.has(name))
   const outputs = graph.outputs.filter(name => !summed.has(name) || keep.includes(name))
-  const [store, key] = [storeOf(runtime), JSON.stringify([threads ?? 'all', grams, outputs, graph.text])]
+  const [store, key] = [storeOf(runtime), JSON.stringify([threads ?? 'all', grams, outputs]) + graph.text]
   const use = <R>(work: (session: Session) => Promise<R>): Promise<R> =>
     store.use(key, () => loneSession(runtime, { ...graph.prepared(), outputs }, grams, threads), work)
   store.enter(key)

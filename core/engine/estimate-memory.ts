@@ -1,6 +1,7 @@
 /** @file Memory and work of a graph, worked out without running it. */
 import { InternalError } from '../errors/errors.js'
 import { concreteShape, type Graph, type Node } from '../graph/graph.js'
+import { onceForGraph } from '../graph/once.js'
 import { operatorFor } from '../ops/registry.js'
 import { inferTypes } from '../passes/infer.js'
 import { type Precision, sizeOf } from '../tensor/tensor.js'
@@ -27,7 +28,9 @@ export function estimateMemory(graph: Graph, examples: number, precision: Precis
 }
 
 /** What a run over `examples` examples takes in the embedded engine. @throws GraphError as compiling does */
-export function estimateRun(graph: Graph, examples: number, precision: Precision): RunEstimate {
+export const estimateRun = onceForGraph(estimate)
+
+function estimate(graph: Graph, examples: number, precision: Precision): RunEstimate {
   const prepared = prepareGraph(graph, precision)
   const types = inferTypes(prepared)
   const lastRead = new Map<string, number>()

@@ -15,12 +15,8 @@ interface BadWeight {
 /** The largest number of single precision. */
 const MOST_FLOAT32 = (2 - 2 ** -23) * 2 ** 127
 
-/** Graphs never change, and every fit of one asks. */
-const sound = new WeakSet<Graph>()
-
 /** NaN is never meant; an infinite constant can be (masks, bounds), an infinite parameter cannot. */
 function badWeight(graph: Graph): BadWeight | undefined {
-  if (sound.has(graph)) return undefined
   const parameters = new Set(graph.parameters.map(({ name }) => name))
   for (const [name, { dtype, data }] of graph.initializers) {
     if (!isFloat(dtype) || allFinite(data)) continue
@@ -29,7 +25,6 @@ function badWeight(graph: Graph): BadWeight | undefined {
       : data.findIndex((value: number) => Number.isNaN(value))
     if (at >= 0) return { name, at, value: data[at] }
   }
-  sound.add(graph)
   return undefined
 }
 

@@ -6,6 +6,7 @@ import { GraphError, OptionError } from '../errors/errors.js'
 import { nearestWord } from '../errors/suggest.js'
 import { GraphBuilder } from '../graph/builder.js'
 import { batchAxis, type Graph, type GraphInput, isBatch } from '../graph/graph.js'
+import { onceForGraph } from '../graph/once.js'
 import { settleOpenAxes } from '../graph/open-axes.js'
 import { type OutputLayout, plainLayout, termsOf } from '../likelihood/output-layout.js'
 import type { SubnetworkChoice } from '../options/parameter-choice.js'
@@ -47,6 +48,19 @@ export interface NetworkChoice extends PositionsChoice {
  * @throws GraphError AMBIGUOUS_NETWORK, BATCH_AXIS; OptionError BAD_COMBINATION when outputs and likelihood do not fit
  */
 export function prepareNetwork(graph: Graph, likelihood: Likelihood | undefined, choice: NetworkChoice = {}): Network {
+  const { input, output, classAxis, positions, subnetwork } = choice
+  return subnetwork === undefined
+    ? prepareWhole(graph, likelihood, input, output, classAxis, positions)
+    : prepare(graph, likelihood, choice)
+}
+
+/** Of all parameters: another fit of a network finds it prepared. */
+const prepareWhole = onceForGraph((graph, likelihood: Likelihood | undefined, input: string | undefined,
+  output: string | undefined, classAxis: number | undefined, positions: Positions | undefined): Network =>
+  prepare(graph, likelihood, { input, output, classAxis, positions })
+)
+
+function prepare(graph: Graph, likelihood: Likelihood | undefined, choice: NetworkChoice): Network {
   checkExtents(graph)
   const output = chooseOne('output', graph.outputs, choice.output)
   const stripped = logitsOf(graph, output, likelihood)

@@ -41,28 +41,47 @@ function reshapedDims(node: Node, shape: readonly Dim[], target: readonly Dim[])
     return shape[i]
   })
   const { before, after, hasBatch } = around(shape)
-  const problem = `the value of shape ${formatDims(shape)} cannot be given the shape ${formatDims(wanted)}.`
+  // Formatted where it is thrown: every run asks for its shapes.
+  const problem = (): string =>
+    `the value of shape ${formatDims(shape)} cannot be given the shape ${formatDims(wanted)}.`
   const inferred = wanted.indexOf(-1)
   const others = elementsPerExample(wanted.filter((_, i) => i !== inferred))
   const rest = before * after / others
   const given = wanted.findIndex(isBatch)
   if (!hasBatch || given >= 0) {
-    if (given >= 0 && !hasBatch) throw badNode(node, problem)
-    if (inferred < 0 ? rest !== 1 : !Number.isInteger(rest)) throw badNode(node, problem)
+    if (given >= 0 && !hasBatch) throw badNode(node, problem())
+    if (inferred < 0 ? rest !== 1 : !Number.isInteger(rest)) throw badNode(node, problem())
     const result = wanted.map((dim, i) => (i === inferred ? rest : dim))
     return given < 0 ? result : placeBatch(node, result, given, before, after, problem)
   }
-  if (inferred < 0) throw batchAxisError(node, `${problem} The target fixes the number of examples.`)
+  if (inferred < 0) throw batchAxisError(node, `${problem()} The target fixes the number of examples.`)
   return placeBatch(node, wanted, inferred, before, after, problem)
+}
+
+/** The same of a value that is there, in one turn over the target; undefined where that does not hold its elements. */
+function plainlyReshaped(node: Node, shape: readonly number[], target: ArrayLike<number>): number[] | undefined {
+  const keepZero = numberAttribute(node, 'allowzero', 0) !== 0
+  const result: number[] = []
+  let [inferred, known] = [-1, 1]
+  for (let i = 0; i < target.length; i++) {
+    const dim = target[i] === 0 && !keepZero ? shape[i] : target[i]
+    if (dim === -1 && inferred < 0) inferred = i
+    else if (!Number.isInteger(dim) || dim < 0) return undefined
+    else known *= dim
+    result.push(dim)
+  }
+  const size = sizeOf(shape)
+  if (inferred >= 0) result[inferred] = size / known
+  return known > 0 && (inferred < 0 ? known === size : size % known === 0) ? result : undefined
 }
 
 /** Puts the batch axis at `axis`, if whole examples stay together there. */
 function placeBatch(node: Node, shape: readonly Dim[], axis: number, before: number, after: number,
-  problem: string): Dim[] {
+  problem: () => string): Dim[] {
   const outer = before / elementsPerExample(shape.slice(0, axis))
   const inner = after / elementsPerExample(shape.slice(axis + 1))
   if (!Number.isInteger(outer) || !Number.isInteger(inner) || outer === 0 || inner === 0) {
-    throw batchAxisError(node, `${problem} Parts of different examples would share an index.`)
+    throw batchAxisError(node, `${problem()} Parts of different examples would share an index.`)
   }
   return shape.map((dim, i) => (i === axis ? { outer, inner } : dim))
 }
@@ -77,7 +96,8 @@ const reshape: Operator = {
   },
   run(node, inputs) {
     const x = requiredInput(node, inputs, 0)
-    const shape = reshapedDims(node, x.shape, Array.from(requiredInput(node, inputs, 1).data)) as number[]
+    const target = requiredInput(node, inputs, 1).data
+    const shape = plainlyReshaped(node, x.shape, target) ?? reshapedDims(node, x.shape, Array.from(target)) as number[]
     return [{ dtype: x.dtype, shape, data: x.data }]
   },
   backward: reshapeBack,

@@ -6,6 +6,7 @@
 import { GraphError, LaplaceError, OptionError } from '../errors/errors.js'
 import { nearestWord } from '../errors/suggest.js'
 import type { Graph, Node } from '../graph/graph.js'
+import { onceForGraph } from '../graph/once.js'
 import { describeNode } from '../ops/node-attributes.js'
 import { describeLastLayer, findLastLayer, networkOf } from './last-linear.js'
 
@@ -35,7 +36,9 @@ interface Layer {
  * names), of a parameter or of a node.
  * @throws GraphError NO_LAST_LAYER; OptionError BAD_OPTION for a name that no linear layer has
  */
-export function findHead(graph: Graph, output: string, name?: string): Head {
+export const findHead = onceForGraph(searchHead)
+
+function searchHead(graph: Graph, output: string, name?: string): Head {
   const network = networkOf(graph, output)
   const layers = linearLayers(network)
   const found = name === undefined ? lastOf(layers, network) : [layerNamed(layers, name)]

@@ -1,6 +1,7 @@
 /** @file The last linear layer of a network. */
 import { GraphError } from '../errors/errors.js'
 import type { Graph, Node } from '../graph/graph.js'
+import { onceForGraph } from '../graph/once.js'
 import { describeNode } from '../ops/node-attributes.js'
 import type { InferredValue } from '../ops/operator.js'
 import { simplify } from './fold.js'
@@ -47,27 +48,10 @@ export function describeLastLayer({ weight, bias, in: inputs, out }: LinearOpera
  * The last layer of a network whose output is N x (T C), position by position.
  * @throws GraphError NO_LAST_LAYER naming the node that was found instead
  */
-export function findLastLayer(graph: Graph, output: string): FoundLastLayer {
-  const before = foundBefore.get(graph)
-  if (before?.output === output) return before.layer
-  const layer = searchLastLayer(graph, output)
-  foundBefore.set(graph, { output, layer })
-  return layer
-}
-
-/** Of a graph that never changes, as several steps of a fit ask for it. */
-const foundBefore = new WeakMap<Graph, { readonly output: string, readonly layer: FoundLastLayer }>()
+export const findLastLayer = onceForGraph(searchLastLayer)
 
 /** The simplified network that computes one output of a graph. */
-export function networkOf(graph: Graph, output: string): Graph {
-  const before = simplifiedBefore.get(graph)
-  if (before?.output === output) return before.network
-  const network = simplify({ ...graph, outputs: [output] })
-  simplifiedBefore.set(graph, { output, network })
-  return network
-}
-
-const simplifiedBefore = new WeakMap<Graph, { readonly output: string, readonly network: Graph }>()
+export const networkOf = onceForGraph((graph, output: string): Graph => simplify({ ...graph, outputs: [output] }))
 
 function searchLastLayer(graph: Graph, output: string): FoundLastLayer {
   const network = networkOf(graph, output)

@@ -1,5 +1,6 @@
 /** @file How large the values are that a graph computes. */
 import { concreteShape, type Graph } from '../graph/graph.js'
+import { onceForGraph } from '../graph/once.js'
 import { sizeOf } from '../tensor/tensor.js'
 import { inferTypes } from './infer.js'
 
@@ -14,7 +15,9 @@ export interface ValueSizes {
 }
 
 /** Numbers of the values of a graph whose nodes are in the order in which they run. */
-export function valueSizes(graph: Graph): ValueSizes {
+export const valueSizes = onceForGraph(findSizes)
+
+function findSizes(graph: Graph): ValueSizes {
   const types = inferTypes(graph)
   const sizes = new Map(graph.nodes.flatMap(node => node.outputs)
     .map(name => [name, sizeOf(concreteShape(types.get(name)?.shape ?? [], 1))] as const))

@@ -8,6 +8,9 @@ import type { Subset, SumShape } from '../options/words.js'
 import type { Evaluator } from './evaluator.js'
 import { columnsAtOnce } from './operator-columns.js'
 
+/** Multiplications of a symmetric eigen-decomposition of n x n over n^3, at the speed of products. */
+export const EIGEN_WORK = 5
+
 /**
  * Multiplications of one example: a forward pass, the backward pass of every seed, and the products with the layers'
  * matrices at every position.
@@ -24,13 +27,25 @@ export function multiplicationsPerExample({ linears, subset, forwardCost }: Eval
 const WIDE_PATCH = 512
 const CONVOLUTIONS: ReadonlySet<string> = new Set(['Conv', 'ConvTranspose'])
 
+/** What is done with a number of a value beside the products takes as long as so many multiplications. */
+const MULTIPLICATIONS_OF_NUMBER = 40
+
+/** How many times a forward pass counts whose values take half as long as its products, or longer. */
+const OF_VALUES = 4
+
+/** What the share of the work is known by that another engine does faster. */
+type Shared = Pick<Evaluator, 'linears' | 'subset' | 'network' | 'values' | 'forwardCost'>
+
 /**
  * The part of the work that another engine does faster than the embedded one. Of derivatives of narrow convolutions it
  * does none: measured, one thread, all/kron, 1,000 rows and 16 and 32 channels take 0.98 s with ONNX Runtime and 0.68 s
- * here, 256 rows and 16 to 64 channels 3.1 s and 3.3 s.
+ * here, 256 rows and 16 to 64 channels 3.1 s and 3.3 s. Forward passes of images and sequences take so long to start
+ * here that its own start is worth it sooner: a first fit of a last layer, 64 rows and 0.8 to 3.6 x 10^9 products,
+ * takes 0.16 s here and 0.13 s there (res8), 0.20 and 0.18 s (an encoder of 32 steps), 0.57 and 0.36 s (ViT).
  */
-export function engineShare({ linears, subset, network }: Pick<Evaluator, 'linears' | 'subset' | 'network'>): number {
-  if (subset === 'last_layer' || !network.graph.nodes.some(({ op }) => CONVOLUTIONS.has(op))) return 1
+export function engineShare({ linears, subset, network, values, forwardCost }: Shared): number {
+  if (subset === 'last_layer') return 2 * MULTIPLICATIONS_OF_NUMBER * values > forwardCost ? OF_VALUES : 1
+  if (!network.graph.nodes.some(({ op }) => CONVOLUTIONS.has(op))) return 1
   let [wide, all] = [0, 0]
   for (const { in: inputs, out, positions } of linears) {
     const work = inputs * out * positions
@@ -77,7 +92,7 @@ export function batchWithin(evaluator: Evaluator, seeds: number, use: BatchUse,
   const numbers = numbersPerExample(evaluator, seeds)
   const wanted = Math.max(1, Math.min(examples, batchSize ??
     Math.min(batchSizeFor(Math.max(numbers, evaluator.widest / WIDER)), examplesAtOnce(evaluator, seeds, use),
-      featuresAtOnce(evaluator))))
+      featuresAtOnce(evaluator, examples))))
   if (boundOfBytes(evaluator, seeds) * wanted <= Math.min(memoryLimit, BATCH_BYTES)) return wanted
   const each = bytesPerExample(evaluator, seeds, use)
   checkBatch(batchSize === undefined ? 1 : wanted, each, memoryLimit)
@@ -92,10 +107,12 @@ const [LIVE_BYTES, LEAST_MULTIPLICATIONS] = [4 << 20, 2 ** 27]
  * Examples that go through the network of a last layer at once. Nothing is shared between them but calls: as soon as
  * these are few beside the products, more only hold more, and what a cache holds is the faster.
  */
-function featuresAtOnce({ subset, live, precision, forwardCost }: Evaluator): number {
+function featuresAtOnce({ subset, live, precision, forwardCost }: Evaluator, examples: number): number {
   if (subset === 'all') return Infinity
   const bytes = (precision === 'float32' ? 4 : 8) * live
-  return Math.ceil(Math.max(LIVE_BYTES / bytes, LEAST_MULTIPLICATIONS / forwardCost))
+  const most = Math.ceil(Math.max(LIVE_BYTES / bytes, LEAST_MULTIPLICATIONS / forwardCost))
+  // In equal parts, as a smaller last one saves nothing.
+  return Math.ceil(examples / Math.max(1, Math.ceil(examples / most)))
 }
 
 /** Bytes of a batch of which nothing is summed, in every thread that predicts; and rows whose products are fast. */
@@ -124,8 +141,6 @@ function boundOfBytes({ subset, precision, values, live, ...rest }: Evaluator, s
 
 /** Multiplications of a batch, between which and the next a fit can be cancelled: a fifth of a second at most. */
 const BATCH_MULTIPLICATIONS = 2 ** 32
-/** What is done with a number of a value beside the products takes as long as so many multiplications. */
-const MULTIPLICATIONS_OF_NUMBER = 40
 
 /** Reading and writing a number of the sums, which every batch does once, takes as long as so many multiplications. */
 const MULTIPLICATIONS_OF_SUM = 256
@@ -144,7 +159,7 @@ function examplesAtOnce(evaluator: Evaluator, seeds: number, use: BatchUse): num
 }
 
 /** Numbers of the pairs (a, g) of every linear operator, of one example. */
-function factorNumbers({ linears }: Pick<Evaluator, 'linears'>, seeds: number): number {
+export function factorNumbers({ linears }: Pick<Evaluator, 'linears'>, seeds: number): number {
   return linears.reduce((sum, { in: inputs, out, positions }) => sum + positions * (inputs + seeds * out), 0)
 }
 
@@ -338,4 +353,19 @@ export function positionsAtOnce(evaluator: Evaluator, seeds: number): number {
 /** Multiplications of the layers' products in one forward pass of one example. */
 export function layerMultiplications({ linears }: Evaluator): number {
   return linears.reduce((sum, { positions, in: inputs, out }) => sum + positions * inputs * out, 0)
+}
+
+/** Multiplications of J v and J'u of one example: the network forward and back, and its layers' products with both. */
+export function jacobianMultiplications(evaluator: Evaluator): number {
+  return 2 * evaluator.forwardCost + 2 * layerMultiplications(evaluator)
+}
+
+/** Multiplications of J J' of so many examples and seeds, symmetric where operators have no positions. */
+export function gramMultiplications({ linears }: Evaluator, examples: number, seeds: number): number {
+  const count = examples * seeds
+  return sum(linears.map(({ in: inputs, out, positions }) =>
+    positions === 1
+      ? examples ** 2 * inputs + count ** 2 * out / 2
+      : count ** 2 * inputs * out + count * positions * inputs * out
+  ))
 }

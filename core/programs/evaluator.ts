@@ -1,7 +1,7 @@
 /** @file Runs a prepared network batch by batch: outputs, last-layer features, factored Jacobians. */
 import type { ChosenEngine } from '../engine/chosen-engine.js'
 import type { DeferredInput, Engine, Program, RunOptions } from '../engine/engine.js'
-import { estimateMemory, estimateRun, type RunEstimate } from '../engine/estimate-memory.js'
+import { estimateRun } from '../engine/estimate-memory.js'
 import { InternalError } from '../errors/errors.js'
 import { type Graph } from '../graph/graph.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
@@ -121,9 +121,6 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
     graph.nodes.some(node => node.op === 'Conv' && numberAttribute(node, 'group', 1) !== 1)
   const byGroup = inGroups ? memoised((seeds: number) => factorsProgram(graph, output, names, seeds, true)) : factors
   const graphOf = (seeds: number): Graph => lastLayer?.graph ?? (seeds === 0 ? graph : factors(seeds).graph)
-  const estimate = memoised((seeds: number): RunEstimate => estimateRun(graphOf(seeds), 1, precision))
-  // No seed travels through a last layer's program: it is one for every number of them.
-  const estimateFor = (seeds: number): RunEstimate => estimate(lastLayer === undefined ? seeds : 0)
   let secondOrder: HessianMap | undefined
   let theta: Float64Array | undefined
   return {
@@ -132,21 +129,20 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
     precision,
     engine,
     slots,
-    linears: subset === 'all' ? linearShapes(factors(1)) : [{ ...lastLayerShape(slots), positions: 1 }],
-    layers: subset === 'all' ? layerShapes(byGroup(1)) : [lastLayerShape(slots)],
-    alsoDirect: subset === 'all' ? alsoDirect(byGroup(1)) : [],
+    linears: subset === 'all' ? linearShapes(factors(network.outputs)) : [{ ...lastLayerShape(slots), positions: 1 }],
+    layers: subset === 'all' ? layerShapes(byGroup(network.outputs)) : [lastLayerShape(slots)],
+    alsoDirect: subset === 'all' ? alsoDirect(byGroup(network.outputs)) : [],
     get theta() {
       return (theta ??= parameterVector(graph, slots))
     },
     forwardCost: forwardMultiplications(graph),
     ...valueSizes(graph),
-    workingBytes: (seeds, examples) =>
-      examples === 1 ? estimateFor(seeds).bytes : estimateMemory(graphOf(seeds), examples, precision),
-    work: seeds => estimateFor(seeds).multiplications,
+    workingBytes: (seeds, examples) => estimateRun(graphOf(seeds), examples, precision).bytes,
+    work: seeds => estimateRun(graphOf(seeds), 1, precision).multiplications,
     forward: async x => realResult(await programs.run(graph, x), output),
     ...lastLayerFeatures(programs, lastLayer),
     ...linearisations(network, programs, { factors, byGroup }, precision),
-    kroneckerSums: subset === 'all' && factors(1).factors.every(factor => factor.kind === 'linear')
+    kroneckerSums: subset === 'all' && factors(network.outputs).factors.every(factor => factor.kind === 'linear')
       ? kroneckerSums(programs, factors, precision)
       : undefined,
     factorsProgram: factors,

@@ -2,6 +2,7 @@
 import { InternalError } from '../errors/errors.js'
 import { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
+import { onceForGraph } from '../graph/once.js'
 import { examplesToRows } from '../passes/example-axis.js'
 import { removeDead } from '../passes/fold.js'
 import { describeLastLayer, findLastLayer, type LastLayer } from '../passes/last-linear.js'
@@ -21,7 +22,9 @@ export interface FeaturesProgram extends LastLayer {
  * A program that computes the features phi that the last layer multiplies at the T positions of its outputs, and f.
  * @throws GraphError NO_LAST_LAYER, BATCH_AXIS, BAD_GRAPH
  */
-export function featuresProgram(graph: Graph, output: string): FeaturesProgram {
+export const featuresProgram = onceForGraph(makeProgram)
+
+function makeProgram(graph: Graph, output: string): FeaturesProgram {
   const { operator, network, types, places } = findLastLayer(graph, output)
   const type = types.get(output)
   if (type === undefined) throw new InternalError(`The type of '${output}' is not known.`)

@@ -1,11 +1,14 @@
 /** @file What a forward pass costs: the multiplications of a network's products, of one example. */
 import { concreteShape, type Graph, type Node } from '../graph/graph.js'
+import { onceForGraph } from '../graph/once.js'
 import { numberAttribute } from '../ops/node-attributes.js'
 import { inferTypes } from '../passes/infer.js'
 import { sizeOf } from '../tensor/tensor.js'
 
 /** Multiplications of the matrix products and convolutions of one example; what else there is costs little beside. */
-export function forwardMultiplications(graph: Graph): number {
+export const forwardMultiplications = onceForGraph(countMultiplications)
+
+function countMultiplications(graph: Graph): number {
   const types = inferTypes(graph)
   const shapeOf = (name: string | undefined): readonly number[] =>
     concreteShape((name === undefined ? undefined : types.get(name))?.shape ?? [], 1)

@@ -1,6 +1,11 @@
 /** @file Derivatives of operators that change a value's shape alone, with the examples on any axis, or on none. */
+import t from 'tap'
 import type { GraphBuilder } from '../../../core/graph/builder.js'
-import { BATCH, type Dim } from '../../../core/graph/graph.js'
+import { BATCH, type Dim, type Node } from '../../../core/graph/graph.js'
+import type { KernelContext } from '../../../core/ops/operator.js'
+import { operatorFor } from '../../../core/ops/registry.js'
+import { randomGenerator } from '../../../core/tensor/random.js'
+import { tensor } from '../../../core/tensor/tensor.js'
 import { checkDerivative } from './check-derivative.js'
 import { draw } from './draw.js'
 
@@ -43,3 +48,28 @@ await ofParameter('Squeeze', [1, 3], axes('Squeeze', 0), [BATCH, 3])
 await ofParameter('Unsqueeze', [2, 3], axes('Unsqueeze', 1), [2, BATCH, 3])
 await ofParameter('Transpose', [2, 3], transpose(1, 0), [BATCH, 3, 2])
 await ofParameter('Expand', [1, 3], axes('Expand', 2, 1), [2, BATCH, 2, 3])
+
+t.test('Reshape of a value has the shape that was inferred, and is refused where none was', t => {
+  const node: Node = { op: 'Reshape', name: '', inputs: ['x', 'target'], outputs: ['y'], attributes: {} }
+  const { infer, run } = operatorFor('Reshape')
+  const outcome = (shape: () => readonly Dim[] | undefined): unknown => {
+    try {
+      return shape()
+    } catch {
+      return 'refused'
+    }
+  }
+  const extents = [-3, -2, -1, 0, 1, 2, 3, 6]
+  const random = randomGenerator(3)
+  const pick = (from: readonly number[]): number => from[Math.floor(random.uniform() * from.length)]!
+  for (let trial = 0; trial < 3000; trial++) {
+    const shape = Array.from({ length: pick([0, 1, 2, 3]) }, () => pick([0, 1, 2, 3, 6]))
+    const target = Array.from({ length: pick([0, 1, 2, 3, 4]) }, () => pick(extents))
+    const x = tensor('float64', shape, new Float64Array(shape.reduce((size, extent) => size * extent, 1)))
+    const wanted = tensor('int64', [target.length], Float64Array.from(target))
+    const inferred = outcome(() => infer(node, [x, { ...wanted, dims: target }])[0]?.shape)
+    const made = outcome(() => run(node, [x, wanted], {} as KernelContext)[0]?.shape)
+    if (JSON.stringify(made) !== JSON.stringify(inferred)) t.same(made, inferred, `${shape.join()} to ${target.join()}`)
+  }
+  t.end()
+})

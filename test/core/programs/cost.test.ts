@@ -6,9 +6,9 @@ import { engineShare } from '../../../core/programs/cost.js'
 
 const linear = (inputs: number, out: number, positions: number) => ({ in: inputs, out, positions, weight: 0, bias: -1 })
 
-function shareOf(op: string, subset: 'all' | 'last_layer', linears: ReturnType<typeof linear>[]): number {
+function shareOf(op: string, subset: 'all' | 'last_layer', linears: ReturnType<typeof linear>[], values = 1): number {
   const graph = { ...new GraphBuilder('float32').build([]), nodes: [{ op, inputs: [], outputs: [], attributes: {} }] }
-  return engineShare({ subset, linears, network: { graph: graph as Graph } as Network })
+  return engineShare({ subset, linears, network: { graph: graph as Graph } as Network, values, forwardCost: 100 })
 }
 
 t.test('derivatives of narrow convolutions are not counted for another engine', async t => {
@@ -19,4 +19,5 @@ t.test('derivatives of narrow convolutions are not counted for another engine', 
   t.equal(shareOf('Conv', 'all', [narrow, wide]), many / (few + many))
   t.equal(shareOf('Conv', 'last_layer', [narrow]), 1, 'forward passes are faster there whatever the width')
   t.equal(shareOf('MatMul', 'all', [narrow]), 1, 'positions of sequences are rows of one product')
+  t.ok(shareOf('Conv', 'last_layer', [narrow], 2) > 1, 'sooner where values take long beside the products')
 })
