@@ -64,12 +64,13 @@ const LONG_SECONDS = 1
 
 /**
  * Tells that a stage of long work begins, and how long it is expected to take: its first batch may be seconds away.
- * @param multiplications of each thread, at the measured rate
+ * @param multiplications of each thread, at the measured rate: counted for who listens, as that takes milliseconds
  */
 export function tellExpected({ onProgress }: WorkOptions, stage: Progress['stage'], total: number,
-  multiplications: number): void {
-  if (onProgress === undefined || multiplications < LONG_SECONDS * LEAST_RATE) return
-  const left = multiplications / multiplicationRate()
+  multiplications: () => number): void {
+  const expected = onProgress === undefined ? 0 : multiplications()
+  if (onProgress === undefined || expected < LONG_SECONDS * LEAST_RATE) return
+  const left = expected / multiplicationRate()
   if (left > LONG_SECONDS) onProgress({ stage, done: 0, total, left })
 }
 

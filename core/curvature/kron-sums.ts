@@ -2,6 +2,7 @@
 import type { LinearShape } from '../network/linear-shape.js'
 import type { OperatorSums } from '../programs/operator-sums.js'
 import type { KronBlock } from './curvature.js'
+import { mirrorLower } from './mirror.js'
 
 /** A use of a weight by a linear operator, with its positions in one example. */
 type LinearUse = LinearShape & { readonly positions: number }
@@ -48,17 +49,4 @@ export function completed(blocks: readonly KronBlock[], linears: readonly Linear
     if (bias >= 0 && to.kind === 'dense') to.B.set(from.B)
   }
   return blocks
-}
-
-/** Rows and columns of a block whose lines stay in the cache. */
-const BLOCK = 32
-
-function mirrorLower(matrix: Float64Array, n: number): void {
-  for (let row = 0; row < n; row += BLOCK) {
-    for (let column = 0; column <= row; column += BLOCK) {
-      for (let i = row; i < Math.min(row + BLOCK, n); i++) {
-        for (let j = column; j < Math.min(column + BLOCK, i); j++) matrix[j * n + i] = matrix[i * n + j]
-      }
-    }
-  }
 }

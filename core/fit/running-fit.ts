@@ -19,11 +19,11 @@ import type { BeyondFeatures } from './beyond-features.js'
 import { factoredCurvature } from './factored-curvature.js'
 import { finishFit } from './finish-fit.js'
 import type { FitTask, LinearTask } from './fit-task.js'
-import { sumsHessian } from './hessian-eigenpairs.js'
 import { rowsOf } from './kept-rows.js'
 import { regressionNoise } from './last-layer-noise.js'
 import type { TrainingRows } from './linear-fit-result.js'
 import { alwaysTooLarge, fitLowRank, forecastLinearModel, tooLarge } from './low-rank-fit.js'
+import { sumsMatrix } from './low-rank-way.js'
 import { fitWithNoiseCovariance } from './noise-covariance-fit.js'
 import { priorFromLinearModel } from './prior-from-linear-model.js'
 import { checkDraws, drawSpace, sampledFit } from './sampled-curvature.js'
@@ -103,7 +103,7 @@ function summedAndAsked(task: FitTask, notes: string[], asked: UntrainedError): 
 function factoredFit(task: FitTask, wanted: FactoredStructure, notes: string[]): RunningFit {
   const { options } = task
   if (wanted.of === 'samples') checkDraws(task, wanted.samples, 1)
-  const summed = { ...task, options: sumsHessian(task) ? { ...options, structure: 'full' as const } : options }
+  const summed = { ...task, options: sumsMatrix(task) ? { ...options, structure: 'full' as const } : options }
   const accumulation = accumulationFor(summed, false, notes)
   const kept: Batch[] = []
   let [examples, bytes] = [0, 0]
@@ -122,7 +122,7 @@ function factoredFit(task: FitTask, wanted: FactoredStructure, notes: string[]):
       if (sums.examples === 0) throw new DataError('EMPTY_DATA', 'There are no examples to fit to.')
       const rows = rowsOf(kept, task, task.options.likelihood)
       if (wanted.of === 'samples') return finishSamples(task, wanted.samples, rows, sums, notes, work)
-      const curvature = await factoredCurvature(task, wanted, rows, sums.curvature, work)
+      const curvature = await factoredCurvature(task, wanted, rows, sums.curvature, notes, work)
       return finishFit(task, { ...sums, curvature }, { notes, heldOut }, work)
     },
   }

@@ -85,13 +85,15 @@ const LEAST_BYTES = 8 << 20
 
 /**
  * Gives up the arena and what kernels share of large memory, between runs: for a thread that has nothing to do for a
- * while. The next run has an arena of its own.
+ * while. The next run has an arena of its own. Returns the bytes of what is given up.
  */
-export function giveUpArena(): void {
-  giveUpKernelMemory(LEAST_BYTES)
-  if (arena === undefined) return
-  const constants = arena.kernel.memory.buffer.byteLength - arena.bottom
-  if (arena.touched + constants >= LEAST_BYTES) arena = undefined
+export function giveUpArena(): number {
+  const shared = giveUpKernelMemory(LEAST_BYTES)
+  if (arena === undefined) return shared
+  const held = arena.touched + arena.kernel.memory.buffer.byteLength - arena.bottom
+  if (held < LEAST_BYTES) return shared
+  arena = undefined
+  return shared + held
 }
 
 /** Constants of a program, where they lie in the arena. */

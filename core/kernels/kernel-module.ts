@@ -225,9 +225,12 @@ export function withKernelMemory<R>(bytes: number, work: (kernel: KernelExports,
   }
 }
 
-/** Gives up the memory that calls share where it holds so many bytes; the next call makes another. */
-export function giveUpKernelMemory(least: number): void {
-  if (instance !== undefined && instance.memory.buffer.byteLength >= least) instance = undefined
+/** Gives up the memory that calls share where it holds so many bytes, and returns them; the next call makes another. */
+export function giveUpKernelMemory(least: number): number {
+  const held = instance?.memory.buffer.byteLength ?? 0
+  if (held < least) return 0
+  instance = undefined
+  return held
 }
 
 /** Rounds a number of bytes up to whole vectors. */

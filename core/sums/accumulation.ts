@@ -26,10 +26,14 @@ import type { LinearData } from './linear-data.js'
 import { rowReservoir } from './row-reservoir.js'
 import { scheduleBatches } from './scheduler.js'
 
-/** Shards of sums that take so many bytes each: two threads have work wherever two shards are not too large. */
+/**
+ * Shards of sums that take so many bytes each: two threads have work wherever two shards are not too large. A power of
+ * two, as is the number of threads as a rule: of seven shards one of two threads would have four.
+ */
 export function shardCount(bytes: number, memoryLimit: number): number {
   const least = 2 * bytes <= Math.max(PAIR_BYTES, memoryLimit / 2) ? 2 : 1
-  return Math.max(least, Math.min(SHARDS, Math.floor(SHARDS_BYTES / (2 * bytes))))
+  const most = Math.min(SHARDS, SHARDS_BYTES / (2 * bytes))
+  return Math.max(least, 2 ** Math.floor(Math.log2(Math.max(1, most))))
 }
 
 /** A fit under way. Data that were added stay added; after an error it must be thrown away. */
@@ -104,7 +108,7 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
       const leftOut = leftOutNote(values, network, own)
       if (leftOut !== undefined) note(leftOut)
       const workers = await scheduler.announceWork(n * multiplicationsPerExample(evaluator, seeds))
-      tellExpected(work, 'fit', n, n * expectedWork(evaluator, options, seeds, atOnce) / workers)
+      tellExpected(work, 'fit', n, () => n * expectedWork(evaluator, options, seeds, atOnce) / workers)
       try {
         await forEachBatch(n, size, 'fit', work, async (from, to) => {
           const whole = { x: sliceExamples(rows, network.inputs, from, to),

@@ -1,5 +1,6 @@
 /** @file Schedules the batches of a fit: to shards in turn, whose workers add them up. */
-import { addCurvature } from '../curvature/accumulate.js'
+import { leaveBehind } from '../budget/garbage.js'
+import { addCurvature, curvatureArrays } from '../curvature/accumulate.js'
 import type { RealArray } from '../kernels/plain.js'
 import { mergeAgreements } from '../likelihood/agreement.js'
 import type { FitKind, FitSums, LabelledBatch } from '../parallel/batch-sums.js'
@@ -41,6 +42,9 @@ export function scheduleBatches(pool: WorkerPool, kind: FitKind, shards: number)
     for (const queue of waiting.values()) await Promise.all(queue)
   }
   const numbers = Array.from({ length: shards }, (_, shard) => first + shard)
+  // A function of its own: what it waits for is kept until it ends.
+  const mergeAll = async (): Promise<Merged> =>
+    merged(await Promise.all(numbers.map(shard => workerOf(shard).collect(shard))))
   const workersAtOnce = (): number => Math.min(shards, workers.length)
   const adoptAll = async (before: readonly Worker[]): Promise<void> => {
     for (const shard of numbers) {
@@ -78,17 +82,32 @@ export function scheduleBatches(pool: WorkerPool, kind: FitKind, shards: number)
     },
     async collect() {
       await waitForAll()
-      const collected = await Promise.all(numbers.map(shard => workerOf(shard).collect(shard)))
-      return collected.reduce((total, sums) => {
-        if (total === undefined || sums === undefined) return total ?? sums
-        return { examples: total.examples + sums.examples, loss: total.loss + sums.loss,
-          curvature: addCurvature(total.curvature, sums.curvature),
-          agreement: mergeAgreements(total.agreement, sums.agreement) }
-      })
+      const { total, left } = await mergeAll()
+      // Of large sums that is as much again as the posterior is made of.
+      leaveBehind(left)
+      return total
     },
     async abandon() {
       for (const queue of waiting.values()) await Promise.allSettled(queue)
       for (const shard of numbers) await workerOf(shard).collect(shard)
     },
   }
+}
+
+/** The sum of all shards, and the bytes of those that are needed no more. */
+interface Merged {
+  readonly total: FitSums | undefined
+  readonly left: number
+}
+
+function merged(shards: readonly (FitSums | undefined)[]): Merged {
+  let left = 0
+  const total = shards.reduce((all, sums) => {
+    if (all === undefined || sums === undefined) return all ?? sums
+    left += curvatureArrays(sums.curvature).reduce((bytes, { byteLength }) => bytes + byteLength, 0)
+    return { examples: all.examples + sums.examples, loss: all.loss + sums.loss,
+      curvature: addCurvature(all.curvature, sums.curvature),
+      agreement: mergeAgreements(all.agreement, sums.agreement) }
+  }, undefined)
+  return { total, left }
 }

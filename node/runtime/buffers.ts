@@ -40,6 +40,20 @@ export async function movableCopy<V>(value: V): Promise<{ readonly value: V, rea
     transfer: [...copies.values()].map(({ buffer }) => buffer as ArrayBuffer) }
 }
 
+/** A copy whose large arrays lie in memory that threads share: one is enough for all that it is sent to. */
+export function sharedCopy<V>(value: V): V {
+  const copies = new Map<TypedArray, TypedArray>()
+  return withArrays(value, array => {
+    const known = copies.get(array)
+    if (known !== undefined) return known
+    const Numbers = array.constructor as new(buffer: SharedArrayBuffer) => TypedArray
+    const copy = new Numbers(new SharedArrayBuffer(array.byteLength))
+    copy.set(array)
+    copies.set(array, copy)
+    return copy
+  }) as V
+}
+
 /** The value with other large arrays in its objects, lists and maps; what stands in it twice does so again. */
 function withArrays(value: unknown, replace: (array: TypedArray) => TypedArray): unknown {
   const seen = new Map<object, unknown>()

@@ -3,7 +3,6 @@
  * is at. Each computes one call after another; they start when they are wanted and do not hold the process.
  */
 import { availableParallelism } from 'node:os'
-import { Worker as NodeThread } from 'node:worker_threads'
 import type { WorkOptions } from '../../core/budget/progress.js'
 import { CancelledError, InternalError } from '../../core/errors/errors.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
@@ -11,6 +10,7 @@ import { portablePosterior } from '../../core/laplace/portable-posterior.js'
 import { movableCopy } from './buffers.js'
 import type { Call, CallResult, CallThreadSetup, FromCallThread, ToCallThread } from './call-messages.js'
 import { moduleBeside } from './module-beside.js'
+import { startRoomyThread } from './roomy-thread.js'
 import { receivedError } from './worker-messages.js'
 
 const THREAD_MODULE = moduleBeside('call-thread', import.meta.url)
@@ -137,7 +137,7 @@ interface PendingCall {
 function startThread(module: URL): CallThread {
   const stop = new SharedArrayBuffer(4)
   const setup: CallThreadSetup = { stop }
-  const nodeThread = new NodeThread(module, { workerData: setup, stdout: false, stderr: false })
+  const nodeThread = startRoomyThread(module, { workerData: setup, stdout: false, stderr: false })
   const known = new Set<number>()
   let calls = 0
   let pending: PendingCall | undefined

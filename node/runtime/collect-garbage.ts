@@ -33,6 +33,27 @@ export function collectArrays(bytes: number): void {
   else collectGarbage()
 }
 
+/** Time without work after which a thread is taken to have nothing to do. */
+const PAUSE_MS = 20
+
+let left = 0
+let pause: NodeJS.Timeout | undefined
+
+/**
+ * Collects what pieces of work have left behind, `bytes` more of it: at once where it is much, else when the thread has
+ * rested for a moment. A collection after each small piece would take longer than the pieces.
+ */
+export function collectLater(bytes: number): void {
+  left += bytes
+  if (left >= MANY_BYTES) collectLeft()
+  else if (left > 0) pause = pause?.refresh() ?? setTimeout(collectLeft, PAUSE_MS).unref()
+}
+
+function collectLeft(): void {
+  collectGarbage(left)
+  left = 0
+}
+
 function collect(...options: Parameters<Collect>): void {
   try {
     own ??= collector()

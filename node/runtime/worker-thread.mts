@@ -9,7 +9,7 @@ import { type DisposableWorker, type Worker, workerFrom, type WorkerSetup } from
 import type { FactorEigen } from '../../core/posterior/factor-eigen.js'
 import type { PosteriorParts } from '../../core/posterior/posterior-parts.js'
 import { chooseEngine } from './choose-engine.js'
-import { collectArrays, collectGarbage } from './collect-garbage.js'
+import { collectArrays, collectLater } from './collect-garbage.js'
 import { workOf } from './remote-decomposition.js'
 import { buffersOfSums, type FromWorker, thrown, type ToWorker, type WorkerCall } from './worker-messages.js'
 
@@ -71,16 +71,10 @@ function given(call: WorkerCall, { ok }: FromWorker): ArrayBuffer[] {
   return call.method === 'collect' ? buffersOfSums(ok as FitSums) : []
 }
 
-/** Memory of kernels that is given up, enough to be collected. */
-const KERNEL_BYTES = 16 << 20
-
 /** What comes after a shard's sums, or a decomposition, is other threads' work for a while. */
 function afterwards(call: WorkerCall): void {
-  if (call.method === 'collect') {
-    giveUpArena()
-    collectGarbage(KERNEL_BYTES)
-  }
-  if (call.method === 'decompose') collectGarbage(decompositionBytes(call.factor))
+  if (call.method === 'collect') collectLater(giveUpArena())
+  if (call.method === 'decompose') collectLater(decompositionBytes(call.factor))
 }
 
 function close(number: number): void {

@@ -3,16 +3,17 @@
  * with the process.
  */
 import { availableParallelism } from 'node:os'
-import { Worker as NodeThread } from 'node:worker_threads'
 import { decompositionBytes } from '../../core/curvature/factor-shape.js'
 import { InternalError } from '../../core/errors/errors.js'
 import type { Inputs } from '../../core/network/input-rows.js'
 import type { WorkerThreads } from '../../core/parallel/runtime.js'
 import type { Worker, WorkerSetup } from '../../core/parallel/worker.js'
 import type { PosteriorParts } from '../../core/posterior/posterior-parts.js'
+import { sharedCopy } from './buffers.js'
 import { collectGarbage } from './collect-garbage.js'
 import { moduleBeside } from './module-beside.js'
 import { sharedCells, watchedCall } from './remote-decomposition.js'
+import { startRoomyThread } from './roomy-thread.js'
 import { buffersOfSums, type FromWorker, receivedError, type ToWorker, type WorkerCall } from './worker-messages.js'
 
 const THREAD_MODULE = moduleBeside('worker-thread', import.meta.url)
@@ -27,7 +28,8 @@ interface Thread {
 const threads: Thread[] = []
 let workersOpened = 0
 let partsSent = 0
-const partsNumbers = new WeakMap<PosteriorParts, number>()
+/** Posteriors that were sent, in memory that all threads share. */
+const sharedParts = new WeakMap<PosteriorParts, { readonly number: number, readonly parts: PosteriorParts }>()
 
 /** The workers of a network that nobody uses any more are closed: their threads live as long as the process. */
 const forgotten = new FinalizationRegistry<{ readonly workerId: number, readonly members: readonly Thread[] }>(
@@ -54,7 +56,7 @@ type PendingCalls = Map<number,
   { readonly resolve: (value: unknown) => void, readonly reject: (error: unknown) => void }>
 
 function startThread(module: URL): Thread {
-  const nodeThread = new NodeThread(module, { stdout: false, stderr: false })
+  const nodeThread = startRoomyThread(module, { stdout: false, stderr: false })
   const pending: PendingCalls = new Map()
   let calls = 0
   let failure: Error | undefined
@@ -167,11 +169,11 @@ const known = new WeakMap<Thread, number>()
 
 /** A posterior is sent to a thread once; the thread keeps the last one. */
 function sendParts(thread: Thread, parts: PosteriorParts): number {
-  const number = partsNumbers.get(parts) ?? partsSent++
-  partsNumbers.set(parts, number)
-  if (known.get(thread) !== number) {
-    thread.post({ type: 'parts', number, parts }, [])
-    known.set(thread, number)
+  const sent = sharedParts.get(parts) ?? { number: partsSent++, parts: sharedCopy(parts) }
+  sharedParts.set(parts, sent)
+  if (known.get(thread) !== sent.number) {
+    thread.post({ type: 'parts', ...sent }, [])
+    known.set(thread, sent.number)
   }
-  return number
+  return sent.number
 }

@@ -18,6 +18,7 @@ import type { MethodContext } from './method-set.js'
 import { type Method, nameFor, type ThreadState, workOf } from './method.js'
 import { modelFrom } from './networks.js'
 import { briefSummary, summaryToWire } from './posterior-summary.js'
+import { valuesOf } from './posterior-values.js'
 
 /** The options of a fit on the wire; validation data travel beside them. */
 const FIT_OPTIONS = LAPLACE_OPTIONS.filter(option => option !== 'validation')
@@ -67,13 +68,17 @@ function weightsOf(params: DecodedMap, state: ThreadState): Pick<FitWork, 'sampl
   return weights === undefined ? {} : { sampleWeight: weights.data }
 }
 
-/** Keeps a posterior and answers with its handle and its summary; with `brief`, what takes no computing. */
+/**
+ * Keeps a posterior and answers with its handle and its summary (with `brief`, what takes no computing), and with the
+ * `values` that are named, as `get` gives them: each message takes longer than a small fit.
+ */
 export function keepPosterior(posterior: LaplacePosterior, params: DecodedMap, context: MethodContext,
   { objects }: ThreadState): WireMap {
   const handle = nameFor(context)
   const summary = flagParameter(params, 'brief', false) ? briefSummary(posterior) : summaryToWire(posterior.summary())
+  const values = optional(params, 'values') === undefined ? undefined : valuesOf(posterior, params, 'values')
   objects.add('posterior', handle, posterior)
-  return { handle, summary }
+  return { handle, summary, values }
 }
 
 /** Fits a posterior to all of the data at once. */

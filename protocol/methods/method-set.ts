@@ -9,7 +9,8 @@ export interface MethodContext {
   /** The handle under which to keep what the method makes. */
   readonly creates: string | undefined
   readonly signal: CancelSignal
-  readonly onProgress: (report: ProgressReport) => void
+  /** Told of progress; undefined where nobody has asked for it. */
+  readonly onProgress: ((report: ProgressReport) => void) | undefined
   /** Tells that a handle has ended with this method. */
   readonly drop: (handle: string) => void
 }

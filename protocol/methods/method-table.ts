@@ -18,6 +18,8 @@ export const NETWORK_PARAMETERS = ['bytes', 'path', 'module', 'layers', 'tensors
 
 const APPROXIMATION = ['model', 'network', 'options'] as const
 const DATA = ['x', 'y'] as const
+/** How much of a new posterior is answered. */
+const ANSWER = ['brief', 'values'] as const
 /** One of the two. */
 const PREDICTOR = ['posterior', 'mixture'] as const
 
@@ -27,21 +29,21 @@ const TABLE = {
   inspect: { takes: ['model', 'likelihood'] },
   forward: { takes: ['model', 'x', 'options'] },
   forecast: { takes: [...APPROXIMATION, 'rows', 'batch', 'predict', 'samples'] },
-  fit: { takes: [...APPROXIMATION, ...DATA, 'sampleWeight', 'validation', 'brief'], creates: 'posterior' },
+  fit: { takes: [...APPROXIMATION, ...DATA, 'sampleWeight', 'validation', ...ANSWER], creates: 'posterior' },
   fitBegin: { takes: [...APPROXIMATION, 'validation'], creates: 'fit' },
   fitBatch: { takes: ['fit', ...DATA, 'sampleWeight'] },
-  fitEnd: { takes: ['fit', 'brief'], creates: 'posterior' },
+  fitEnd: { takes: ['fit', ...ANSWER], creates: 'posterior' },
   fitPartial: { takes: [...APPROXIMATION, ...DATA, 'sampleWeight', 'chunk'] },
   digestChunk: { takes: [...DATA, 'chunk'] },
   mergePartials: { takes: ['partials', 'repeats'] },
   subtractPartial: { takes: ['partial', 'part'] },
-  addRows: { takes: ['posterior', ...DATA, 'sampleWeight', 'brief'], creates: 'posterior' },
-  forget: { takes: ['posterior', ...DATA, 'sampleWeight', 'brief'], creates: 'posterior' },
-  fitMerged: { takes: [...APPROXIMATION, ...DATA, 'partial', 'validation', 'brief'], creates: 'posterior' },
-  tune: { takes: ['posterior', 'options', ...DATA, 'validation', 'brief'], creates: 'posterior' },
-  withPrior: { takes: ['posterior', 'priorPrecision', 'priorMean', 'sigmaNoise', 'temperature', 'brief'],
+  addRows: { takes: ['posterior', ...DATA, 'sampleWeight', ...ANSWER], creates: 'posterior' },
+  forget: { takes: ['posterior', ...DATA, 'sampleWeight', ...ANSWER], creates: 'posterior' },
+  fitMerged: { takes: [...APPROXIMATION, ...DATA, 'partial', 'validation', ...ANSWER], creates: 'posterior' },
+  tune: { takes: ['posterior', 'options', ...DATA, 'validation', ...ANSWER], creates: 'posterior' },
+  withPrior: { takes: ['posterior', 'priorPrecision', 'priorMean', 'sigmaNoise', 'temperature', ...ANSWER],
     creates: 'posterior' },
-  conformalize: { takes: ['posterior', ...DATA, 'score', 'randomised', 'seed', 'brief'], creates: 'posterior' },
+  conformalize: { takes: ['posterior', ...DATA, 'score', 'randomised', 'seed', ...ANSWER], creates: 'posterior' },
   mix: { takes: ['members', 'weights'], creates: 'mixture' },
   conformalizeMixture: { takes: ['mixture', ...DATA, 'score', 'randomised', 'seed'], creates: 'mixture' },
   predict: { takes: [...PREDICTOR, 'x', 'options', 'parts'] },
@@ -56,7 +58,7 @@ const TABLE = {
   get: { takes: ['posterior', 'names'] },
   save: { takes: ['posterior', 'network', 'labels'] },
   toOnnx: { takes: ['posterior', 'options', 'stem', 'card', 'mlflow', ...DATA] },
-  load: { takes: ['data', 'model', 'brief'], creates: 'posterior' },
+  load: { takes: ['data', 'model', ...ANSWER], creates: 'posterior' },
   compare: { takes: [...PREDICTOR, ...DATA, 'outliers'] },
   figures: { takes: ['posterior', ...DATA, 'outliers'] },
   report: { takes: ['posterior', ...DATA, 'outliers', 'classes', 'title'] },

@@ -29,6 +29,7 @@ export function nameFor(context: MethodContext): string {
 
 /** Progress and cancellation as the core takes them. */
 export function workOf({ signal, onProgress }: MethodContext): WorkOptions {
+  if (onProgress === undefined) return { signal }
   return { signal, onProgress: withTimeLeft(progress => {
     const { stage, done, total = 0, left } = progress
     onProgress({ stage, done, total, message: timeLeft(progress), ...(left === undefined ? {} : { left }) })

@@ -4,6 +4,7 @@ import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import type { CurvatureMatrix } from '../../core/posterior/curvature-matrix.js'
 import type { Marginals } from '../../core/posterior/posterior.js'
 import { doublesToWire, tensorToWire } from '../frames/arrays.js'
+import type { DecodedMap } from '../frames/decoded-map.js'
 import type { WireMap, WireValue } from '../frames/encode.js'
 import { textsParameter } from '../messages/parameters.js'
 import type { Method } from './method.js'
@@ -45,10 +46,13 @@ const VALUES = {
 const NAMES = Object.keys(VALUES) as (keyof typeof VALUES)[]
 
 /** Values of a posterior by their names. */
-export const get: Method = (params, _context, state) => {
-  const posterior = state.objects.get('posterior', params)
-  return Object.fromEntries(textsParameter(params, 'names').map(text => {
-    const name = oneOf('names', text, NAMES)
+export const get: Method = (params, _context, state) =>
+  valuesOf(state.objects.get('posterior', params), params, 'names')
+
+/** Values of a posterior by the names in a parameter. */
+export function valuesOf(posterior: LaplacePosterior, params: DecodedMap, parameter: string): WireMap {
+  return Object.fromEntries(textsParameter(params, parameter).map(text => {
+    const name = oneOf(parameter, text, NAMES)
     return [name, VALUES[name](posterior)]
   }))
 }

@@ -15,8 +15,8 @@ type ImmediateMethod = (state: SessionState, request: Request) => WireMap
 /** Features of this build beyond protocol version 1's first form. */
 const FEATURES = ['streamed-fit', 'partials', 'progress', 'deadline', 'column-major', 'brief', 'network-in-fit',
   'inputs', 'free-note', 'parts', 'intervals', 'validated', 'compare', 'report', 'modules', 'files-beside', 'outliers',
-  'lost-note', 'chunks', 'weights', 'input-gradients', 'onnx', 'expected', 'rows', 'forecast', 'influence',
-  'mixtures'] as const
+  'lost-note', 'chunks', 'weights', 'input-gradients', 'onnx', 'expected', 'rows', 'forecast', 'influence', 'mixtures',
+  'values'] as const
 
 /** Largest length that the header of a frame can say. */
 const LARGEST_FRAME = 2 ** 32 - 1

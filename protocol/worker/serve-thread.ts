@@ -60,7 +60,7 @@ function contextOf({ id, creates, progress }: Extract<ToWorker, { type: 'run' }>
       ? limitRate(report => {
         post({ type: 'progress', id, report }, [])
       })
-      : () => undefined,
+      : undefined,
     drop: handle => {
       dropped.push(handle)
     },

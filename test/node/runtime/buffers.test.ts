@@ -1,6 +1,6 @@
 /** @file Large arrays within plain data, copied once to be moved. */
 import t from 'tap'
-import { largeBuffers, movableCopy } from '../../../node/runtime/buffers.js'
+import { largeBuffers, movableCopy, sharedCopy } from '../../../node/runtime/buffers.js'
 
 const large = new Float64Array(10_000).fill(1.5)
 const view = new Float32Array(new ArrayBuffer(400_000), 4, 50_000)
@@ -30,4 +30,17 @@ t.test('bytes that share memory with others leave it to them', async t => {
 
 t.test('the buffers that can be given away are those that one array has alone', async t => {
   t.same(largeBuffers([large, { again: large }, view, small]), [large.buffer])
+})
+
+t.test('a copy in memory that threads share has the same numbers, and one array where there was one', async t => {
+  const large = Float64Array.from({ length: 20000 }, (_, i) => i / 3)
+  const whole = { blocks: [{ left: large, right: { vectors: large }, small: new Float64Array(3) }],
+    part: large.subarray(5, 15000) }
+  const shared = sharedCopy(whole)
+  t.same(shared.blocks[0].left, large)
+  t.ok(shared.blocks[0].left.buffer instanceof SharedArrayBuffer)
+  t.equal(shared.blocks[0].right.vectors, shared.blocks[0].left)
+  t.same(shared.part, whole.part)
+  t.equal(shared.part.buffer.byteLength, whole.part.byteLength, 'of a part its own numbers alone')
+  t.equal(large[1], 1 / 3, 'the original stays')
 })

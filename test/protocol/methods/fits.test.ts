@@ -75,6 +75,10 @@ t.test('a network in the message of a fit, and brief summaries', async t => {
     'tuned', 'notes', 'inputs', 'declaredInputs', 'choice', 'training'])
   const posterior = String(answer['handle'])
   t.same((await caller.call('get', { posterior, names: ['summary'] }))['summary'], summary, 'the same posterior')
+  const values = ['loss', 'H', 'scatter']
+  const { values: asked } = await caller.call('withPrior', { posterior, values, brief: true })
+  t.same(asked, await caller.call('get', { posterior, names: values }), 'values with the answer are those of get')
+  await t.rejects(caller.call('withPrior', { posterior, values: ['los'] }), { code: 'BAD_OPTION', message: /loss/ })
   for (const method of ['tune', 'withPrior']) {
     t.notOk(
       'digest' in

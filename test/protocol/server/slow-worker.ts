@@ -19,7 +19,7 @@ const methods: MethodSet = {
     const until = performance.now() + (optionalNumber(options, 'ms') ?? 0)
     for (let done = 0; performance.now() < until; done++) {
       if (own(options, 'deaf') !== true) throwIfCancelled(signal)
-      onProgress({ stage: 'fit', done, total: 0, message: '' })
+      onProgress?.({ stage: 'fit', done, total: 0, message: '' })
     }
     if (own(options, 'print') === true) {
       console.log('printed by console.log')
