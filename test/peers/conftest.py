@@ -55,6 +55,18 @@ class Reader:
         self.process.wait(timeout=300)
 
 
+@pytest.fixture
+def double():
+    """torch computes in float64, from a seed."""
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    torch.manual_seed(3)
+    yield
+    torch.set_default_dtype(before)
+
+
 @pytest.fixture(scope="session")
 def read():
     reader = Reader()

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from polylaplace import Laplace, NumericalError
 
 # The networks are not trained, which is told.
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("double")]
 
 ACTIVATIONS = (nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.Softplus)
 LIKELIHOODS = ("classification", "binary", "multilabel", "regression", "heteroscedastic", "poisson", "reward_modeling")
@@ -293,14 +293,6 @@ class Definition:
         distance = theta - self.case.theta[self.index]
         constant = len(theta) * math.log(2 * math.pi)
         return (torch.logdet(self.P) - distance @ self.P @ distance - constant) / 2
-
-
-@pytest.fixture(autouse=True)
-def double() -> Any:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
 
 
 def close(actual: Any, expected: Tensor) -> None:

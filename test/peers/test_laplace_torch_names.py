@@ -14,21 +14,12 @@ from torch.utils.data import DataLoader, TensorDataset
 import polylaplace.torch as ours
 
 # The networks are not trained, which is told; laplace-torch warns in its own way.
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("double")]
 
 ROWS, CLASSES = 24, 3
 STRUCTURES = [("all", "full"), ("all", "kron"), ("all", "diag"), ("last_layer", "full"), ("last_layer", "kron")]
 STRUCTURES += [("last_layer", "diag")]
 LIKELIHOODS = ["classification", "regression"]
-
-
-@pytest.fixture(autouse=True)
-def double() -> Any:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    torch.manual_seed(3)
-    yield
-    torch.set_default_dtype(before)
 
 
 def network() -> nn.Module:

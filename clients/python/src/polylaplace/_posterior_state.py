@@ -67,6 +67,8 @@ class PosteriorState(CheckedArguments):
     _summary: dict[str, Any]
     #: The posterior as bytes, once it has been saved. It must be dropped whenever the posterior changes.
     _blob: bytes | None
+    #: Quantities that come with every new posterior, by their names of the protocol: one message in place of two.
+    _wanted: Sequence[str] = ()
     #: Quantities of the present posterior that have been asked for.
     _cache: dict[str, Any]
     #: What the last fit was given, unless it can be read only once.
@@ -135,8 +137,10 @@ class PosteriorState(CheckedArguments):
             if summary.get(key) is not None:
                 prior[key] = as_noise(summary[key], key)
         mark_fitted(self)
+        summary = dict(summary)
+        values = dict(summary.pop("values", {}))
         # In one step: a Ctrl-C in between would leave a part of the old posterior beside the new one.
-        vars(self).update(_posterior=remote, _summary=dict(summary), _blob=None, _cache={}, _prior=prior)
+        vars(self).update(_posterior=remote, _summary=summary, _blob=None, _cache=values, _prior=prior)
         news = [str(note) for note in self._summary.get("notes", []) if note not in told]
         for note in (self._with_classes(note) for note in news):
             grave = note.startswith(_WARNING)
@@ -167,8 +171,9 @@ class PosteriorState(CheckedArguments):
 
     def _made(self, method: str, params: dict[str, Any], **options: Any) -> tuple[Remote, dict[str, Any]]:
         """A new posterior and the brief form of its summary; the rest is asked for when it is needed."""
-        remote, answer = create(self._client, method, {**params, "brief": True}, **options)
-        return remote, answer.get("summary", {})
+        wanted = {"values": list(self._wanted)} if self._wanted else {}
+        remote, answer = create(self._client, method, {**params, "brief": True, **wanted}, **options)
+        return remote, {**answer.get("summary", {}), "values": answer.get("values", {})}
 
     def _examples(self, X: Any, name: str = "X", rows: int | None = None) -> Examples:
         """Examples as they are sent: one array, or one for each input of the network."""

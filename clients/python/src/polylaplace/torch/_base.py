@@ -125,6 +125,11 @@ class BaseLaplace(CheckedArguments):
         self.n_params: int | None = None if parameters is None else sum(each.numel() for each in parameters)
         self.n_layers: int | None = None if parameters is None else len(parameters)
 
+    def _check_counted(self) -> None:
+        """Raises an AttributeError where it is not known yet which parameters are uncertain."""
+        if self.n_params is None:
+            raise AttributeError("The last layer is not known yet: call fit first, or give last_layer_name.")
+
     # --- prior and noise ---
 
     def _number(self, value: Any, name: str, lengths: Sequence[int | None] = (1,)) -> Tensor:
@@ -213,6 +218,7 @@ class BaseLaplace(CheckedArguments):
     @property
     def prior_precision_diag(self) -> Tensor:
         """Prior precision of each parameter, (P,)."""
+        self._check_counted()
         return _expanded(self.prior_precision, [parameter.numel() for parameter in self.params])
 
     @property

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 from torch.utils.data import DataLoader
 
-from .._exceptions import LaplaceWarning, NumericalError, OptionError, ShapeError
+from .._exceptions import LaplaceWarning, OptionError, ShapeError, StateError
+from ._errors import NotDefiniteError
 from ._kinds import Count, Inputs, as_batch
 from ._levels import user_level
 from ._outputs_posterior import BaseFunctionalLaplace
@@ -295,6 +296,8 @@ class FunctionalLaplace(BaseFunctionalLaplace):
 
     def _inner(self) -> list[Tensor]:
         """I + R' K R / (sigma^2 T), of all outputs or of each: what is inverted, and whose determinant counts."""
+        if self.K_MM is None:
+            raise StateError("The posterior has not been fitted yet: call fit first.", "NOT_FITTED")
         factor = self._H_factor * self.gp_kernel_prior_variance
         if self.independent_outputs:
             scaled = [L.sqrt()[:, None] * K * L.sqrt() for L, K in zip(self.L, self.K_MM, strict=True)]
@@ -313,7 +316,7 @@ class FunctionalLaplace(BaseFunctionalLaplace):
         for each in self._inner():
             factor, failed = torch.linalg.cholesky_ex(each)
             if failed:
-                raise NumericalError(
+                raise NotDefiniteError(
                     "The kernel of the subset is not positive definite to the precision of its numbers: give a larger "
                     "prior_precision, or a network in float64 (model.double()).",
                     "NOT_POSITIVE_DEFINITE",
@@ -373,6 +376,7 @@ class FunctionalLaplace(BaseFunctionalLaplace):
     @property
     def scatter(self) -> Tensor:
         """How far the weights are from the mean of the prior: (theta - mu0)' P0 (theta - mu0)."""
+        self._check_counted()
         delta = self.mean - self.prior_mean
         return (delta @ delta / self.gp_kernel_prior_variance).sum()
 

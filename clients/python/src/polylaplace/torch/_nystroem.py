@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, RandomSampler, SequentialSampler, Subset, SubsetRandomSampler
 
-from .._exceptions import NumericalError, OptionError, ShapeError
+from .._exceptions import OptionError, ShapeError
 from ._base import _steps
+from ._errors import NotDefiniteError
 from ._kinds import Count, Inputs, as_batch
 from ._links import probit_logits
 from ._outputs_posterior import BaseFunctionalLaplace, NotThereError
@@ -112,7 +113,7 @@ class ELLA(BaseFunctionalLaplace):
                 self._H_factor * self.feature_gram + self.prior_precision * identity
             )
             if failed:
-                raise NumericalError(
+                raise NotDefiniteError(
                     "The precision of the directions is not positive definite to the precision of its numbers: give a "
                     "larger prior_precision, fewer n_eigenvalues, or a network in float64 (model.double()).",
                     "NOT_POSITIVE_DEFINITE",

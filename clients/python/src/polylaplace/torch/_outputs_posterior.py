@@ -48,6 +48,14 @@ class BaseFunctionalLaplace(BaseLaplace):
         likelihood = self._seen_likelihood(fitting)
         return self._glm_forward_call(x, likelihood, joint, link_approx, n_samples, diagonal_output, generator)
 
+    def sample(self, n_samples: Count = 100, generator: torch.Generator | None = None) -> Tensor:
+        """There are no draws of the weights, as in laplace-torch.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError("A posterior over the outputs has no draws of weights: take functional_samples.")
+
     def functional_samples(
         self,
         x: Inputs,

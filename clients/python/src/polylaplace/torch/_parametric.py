@@ -188,8 +188,9 @@ class ParametricLaplace(BaseLaplace):
     @property
     def scatter(self) -> Tensor:
         """How far the mean is from that of the prior: (theta - mu0)' P0 (theta - mu0)."""
-        delta = self.mean - self.prior_mean
-        return (delta * self.prior_precision_diag) @ delta
+        # Before a fit the mean is that of the prior, and may be one number.
+        precision = self.prior_precision_diag
+        return (self.mean - self.prior_mean).square().expand_as(precision) @ precision
 
     @property
     def log_det_prior_precision(self) -> Tensor:

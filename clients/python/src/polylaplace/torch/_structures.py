@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .._exceptions import NumericalError, OptionError
+from .._exceptions import OptionError
+from ._errors import NotDefiniteError
 from ._kinds import Count
 from ._parametric import ParametricLaplace
 from .curvature import CurvatureInterface
 from .utils.enums import Likelihood
 from .utils.matrix import Kron, KronDecomposed
-from .utils.utils import invsqrt_precision
+from .utils.utils import _of_half, invsqrt_precision
 
 
 class FullLaplace(ParametricLaplace):
@@ -51,7 +52,7 @@ class FullLaplace(ParametricLaplace):
         """The lower triangular L with L L' the covariance, (P, P).
 
         Raises:
-            NumericalError: when the precision is not positive definite.
+            NotDefiniteError: when the precision is not positive definite.
         """
         if self._root is None or not self._is_of_present(self._root):
             try:
@@ -70,7 +71,7 @@ class FullLaplace(ParametricLaplace):
         """Log-determinant of the precision.
 
         Raises:
-            NumericalError: when the precision is not positive definite.
+            NotDefiniteError: when the precision is not positive definite.
         """
         self._check_H_init()
         if len(self.prior_precision) == 1:
@@ -81,10 +82,10 @@ class FullLaplace(ParametricLaplace):
             if not (values > 0).all():
                 raise _not_definite()
             return values.log().sum().to(self._dtype)
-        factor, failed = torch.linalg.cholesky_ex(self.posterior_precision)
+        factor, failed = torch.linalg.cholesky_ex(_of_half(self.posterior_precision))
         if failed:
             raise _not_definite()
-        return 2 * factor.diagonal().log().sum()
+        return 2 * factor.diagonal().log().sum().to(self._dtype)
 
     def square_norm(self, value: Tensor) -> Tensor:
         """(value - mean)' P (value - mean)."""
@@ -284,8 +285,8 @@ class DiagLaplace(ParametricLaplace):
         return self.mean + self._noise(n_samples, generator) * self.posterior_scale
 
 
-def _not_definite() -> NumericalError:
-    return NumericalError(
+def _not_definite() -> NotDefiniteError:
+    return NotDefiniteError(
         "The posterior precision is not positive definite. An exact Hessian may be indefinite away from a minimum: "
         "take a Gauss-Newton backend (CurvlinopsGGN), train the network further, or give a larger prior_precision.",
         "NOT_POSITIVE_DEFINITE",

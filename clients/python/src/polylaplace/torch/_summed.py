@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from torch import Tensor, nn
 
 from .._exceptions import LaplaceWarning, OptionError
 from .._laplace import Laplace as CoreLaplace
+from ._errors import NoCurvatureError
 from ._levels import user_level
+from ._read_ahead import read_ahead
 from .utils.matrix import Kron
 
 #: What laplace-torch's empirical Fisher of regression is over the definition: the gradient of (f - y)^2 in place of
@@ -62,10 +65,18 @@ def summed(
     """
     core = core_laplace(backend, structure, kwargs)
     data = _features(backend, batches) if backend.last_layer else batches
+    core._wanted = ("loss", "H")
+    if core._network_params is not None:
+        # It was read a moment ago: the fit need not read it again to see whether it was trained further.
+        core.model = None
     shapes: list[Any] = []
+    first, rest = read_ahead(_sendable(data, backend.dict_key_y, shapes))
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        core.fit(_sendable(data, backend.dict_key_y, shapes), progress_bar=progress)
+        if len(first) == 1 and rest is None:
+            core.fit(*first[0], progress_bar=progress)
+        else:
+            core.fit(chain(first, rest or ()), progress_bar=progress)
     for each in said:
         warnings.warn(each.message, each.category, stacklevel=user_level())
     like = next(backend._model.parameters())
@@ -73,7 +84,7 @@ def summed(
     scale = EF_OF_REGRESSION if _doubled(backend) else 1.0
     return Summed(
         loss=torch.tensor(core.loss, dtype=like.dtype, device=like.device),
-        H=_tensors(core.H, like, scale),
+        H=_as_given(_tensors(core.H, like, scale), backend.subnetwork_indices),
         posterior=core,
         scale=scale,
         examples=core.n_data,
@@ -102,6 +113,13 @@ def core_laplace(backend: Any, structure: str, kwargs: Mapping[str, Any]) -> Cor
             f"{type(backend).__name__} has no curvature of its own: take GGNInterface, EFInterface, or one of the "
             "backends that are made of them (CurvlinopsGGN, AsdlEF, ...).",
             "BAD_OPTION",
+            {"option": "backend"},
+        )
+    if backend.curvature == "hessian" and structure != "full":
+        raise NoCurvatureError(
+            f"{type(backend).__name__} has the exact Hessian as a whole matrix alone: take hessian_structure 'full', "
+            "or a GGN or EF backend.",
+            "BAD_COMBINATION",
             {"option": "backend"},
         )
     unknown = [key for key in kwargs if key not in _KNOWN]
@@ -135,7 +153,10 @@ def _draws(backend: Any, kwargs: Mapping[str, Any]) -> int:
 
 def _last_layer(model: Any) -> nn.Module:
     """The last layer as a network of its own, all of whose parameters take part, also where they are not trained."""
-    return deepcopy(model.last_layer).requires_grad_(True)
+    layer: nn.Module = model.last_layer
+    if all(value.requires_grad for value in layer.parameters()):
+        return layer
+    return deepcopy(layer).requires_grad_(True)
 
 
 def _features(backend: Any, batches: Iterable[tuple[Any, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -165,6 +186,14 @@ def inputs_of(x: Any, label_key: str) -> Any:
     if not isinstance(x, Mapping):
         return x.detach()
     return {key: value.detach() for key, value in x.items() if key != label_key and isinstance(value, Tensor)}
+
+
+def _as_given(H: Any, indices: Tensor | None) -> Any:
+    """A curvature whose parameters ascend, as the core has them, in the order in which indices name them."""
+    if indices is None:
+        return H
+    place = indices.argsort().argsort().to(H.device)
+    return H[place] if H.ndim == 1 else H[place][:, place]
 
 
 def _tensors(H: Any, like: Tensor, scale: float) -> Any:

@@ -95,7 +95,7 @@ class LLLaplace(ParametricLaplace):
                 {"option": "override"},
             )
         self.model.eval()
-        if self.model.last_layer is None:
+        if self.n_params is None:
             self.data = next(iter(train_loader))
             self._find_last_layer(self.data)
         super().fit(train_loader, override=override, progress_bar=progress_bar)
@@ -169,7 +169,7 @@ class LLLaplace(ParametricLaplace):
         """
         _check_layer_name(self._last_layer_name, state_dict)
         self.data = state_dict["data"]
-        if self.model.last_layer is None and self.data is not None:
+        if self.n_params is None and self.data is not None:
             self._find_last_layer(self.data)
         super().load_state_dict(state_dict)
 
@@ -322,14 +322,14 @@ class FunctionalLLLaplace(FunctionalLaplace):
     def fit(self, train_loader: DataLoader, progress_bar: bool = False) -> None:
         """Fits the process to rows of a loader."""
         self.model.eval()
-        if self.model.last_layer is None:
+        if self.n_params is None:
             self.data = next(iter(train_loader))
             self._find_last_layer(self.data)
         super().fit(train_loader, progress_bar=progress_bar)
 
     def _find_last_layer(self, data: Any) -> None:
         with torch.no_grad():
-            self.model.find_last_layer(data if isinstance(data, Mapping) else data[0].to(self._device))
+            self.model(data if isinstance(data, Mapping) else data[0].to(self._device))
         self._count(self._uncertain())
         self._number(self._prior_mean, "prior_mean", (1, self.n_params))
 
@@ -345,7 +345,7 @@ class FunctionalLLLaplace(FunctionalLaplace):
         """Takes over a posterior of `state_dict`."""
         _check_layer_name(self._last_layer_name, state_dict)
         self.data = state_dict["data"]
-        if self.model.last_layer is None and self.data is not None:
+        if self.n_params is None and self.data is not None:
             self._find_last_layer(self.data)
         super().load_state_dict(state_dict)
 

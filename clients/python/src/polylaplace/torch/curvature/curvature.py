@@ -92,8 +92,10 @@ class CurvatureInterface(CheckedArguments):
         Args:
             enable_backprop: whether gradients flow through both, to x.
         """
+        if self.last_layer:
+            return self.last_layer_jacobians(x, enable_backprop)
         parts, f = self._row_by_row(x) or self._all_rows(x)
-        J = torch.cat([parts[name].flatten(f.ndim) for name in parts], dim=-1)
+        J = torch.cat([part.reshape(*f.shape, -1) for part in parts.values()], dim=-1)
         return self._detached(self._of_subnetwork(J), f, enable_backprop)
 
     def _row_by_row(self, x: Any) -> tuple[dict[str, Tensor], Tensor] | None:
@@ -144,6 +146,16 @@ class CurvatureInterface(CheckedArguments):
 
     def gradients(self, x: Inputs, y: Tensor) -> tuple[Tensor, Tensor]:
         """Gradients (n, P) of the loss of each example, and the sum of the losses, both without `factor`."""
+        if self.last_layer:
+            J, f = self.last_layer_jacobians(x)
+            residuals, loss = torch.func.grad_and_value(self.lossfunc)(f, y)
+            return torch.einsum("nc,ncp->np", residuals, J), loss
+        parts, losses = self._gradients_by_row(x, y)
+        gradients = torch.cat([part.reshape(len(losses), -1) for part in parts.values()], dim=1)
+        return self._of_subnetwork(gradients).detach(), losses.sum().detach()
+
+    def _gradients_by_row(self, x: Inputs, y: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Gradients of each example's loss by parameter, and the losses (n,)."""
         buffers = self.buffers_dict
 
         def loss(parameters: dict[str, Tensor], example: Any, label: Tensor) -> tuple[Tensor, Tensor]:
@@ -151,10 +163,14 @@ class CurvatureInterface(CheckedArguments):
             value = self.lossfunc(one, label[None])
             return value, value
 
-        each = torch.func.vmap(torch.func.grad(loss, has_aux=True), in_dims=(None, 0, 0))
-        parts, losses = each(self.params_dict, x, y)
-        gradients = torch.cat([parts[name].flatten(1) for name in parts], dim=1)
-        return self._of_subnetwork(gradients).detach(), losses.sum().detach()
+        of_one = torch.func.grad(loss, has_aux=True)
+        try:
+            return torch.func.vmap(of_one, in_dims=(None, 0, 0))(self.params_dict, x, y)  # type: ignore[no-any-return]
+        except RuntimeError:
+            # Some modules, recurrent ones for instance, cannot be mapped over rows.
+            rows = [of_one(self.params_dict, _row(x, i), label) for i, label in enumerate(y)]
+        parts = {name: torch.stack([each[name] for each, _ in rows]) for name in rows[0][0]}
+        return parts, torch.stack([value for _, value in rows])
 
     def _of_subnetwork(self, J: Tensor) -> Tensor:
         return J if self.subnetwork_indices is None else J[..., self.subnetwork_indices]
@@ -225,6 +241,10 @@ class HessianInterface(CurvatureInterface):
     """The exact Hessian of the loss; `full` alone has it."""
 
     curvature = "hessian"
+
+
+def _row(x: Any, i: int) -> Any:
+    return {key: value[i] for key, value in x.items()} if isinstance(x, Mapping) else x[i]
 
 
 def _batch_of_one(example: Any) -> Any:

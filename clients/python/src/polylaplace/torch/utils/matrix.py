@@ -16,7 +16,8 @@ from .utils import _is_valid_scalar, block_diag, kron, symeig
 
 __all__ = ["Kron", "KronDecomposed"]
 
-#: One block of a matrix: one factor, or two of which it is the Kronecker product. A factor is dense or a diagonal.
+#: One block of a matrix: one factor, or two of which it is the Kronecker product. A factor is dense or a diagonal, or
+#: (g, b, b): the dense ones of the groups of a convolution, whose blocks follow one another on the diagonal.
 Factors = Sequence[Tensor]
 
 
@@ -90,21 +91,23 @@ class Kron(CheckedArguments):
         def product(factors: Factors, part: Tensor) -> Tensor:
             return _times(part, [factor if factor.ndim > 1 else factor.diag() for factor in factors])
 
-        return _by_blocks(W, [[len(factor) for factor in factors] for factors in self.kfacs], self.kfacs, product)
+        sizes = [_shape([f.diagonal(dim1=-2, dim2=-1) if f.ndim > 1 else f for f in factors]) for factors in self.kfacs]
+        return _by_blocks(W, sizes, self.kfacs, product)
 
     def logdet(self) -> Tensor:
         """The log-determinant."""
         total: Any = 0.0
         for factors in self.kfacs:
-            size = _size(factors)
-            for factor in factors:
-                one = factor.logdet() if factor.ndim > 1 else factor.log().sum()
-                total = total + one * (size // len(factor))
+            widths = [factor.shape[-1] for factor in factors]
+            for factor, others in zip(factors, reversed(widths), strict=True):
+                one = factor.logdet().sum() if factor.ndim > 1 else factor.log().sum()
+                total = total + one * (others if len(factors) > 1 else 1)
         return total
 
     def diag(self) -> Tensor:
         """The diagonal, (P,)."""
-        return torch.cat([_outer([f.diagonal() if f.ndim > 1 else f for f in factors]) for factors in self.kfacs])
+        diagonals = ([f.diagonal(dim1=-2, dim2=-1) if f.ndim > 1 else f for f in factors] for factors in self.kfacs)
+        return torch.cat([_outer(each).flatten() for each in diagonals])
 
     def to_matrix(self) -> Tensor:
         """The whole matrix, (P, P)."""
@@ -177,8 +180,8 @@ class KronDecomposed(CheckedArguments):
         if len(values) == 1:
             return values[0] + delta
         if self.damping:
-            return torch.outer(values[0] + delta.sqrt(), values[1] + delta.sqrt())
-        return torch.outer(values[0], values[1]) + delta
+            return _outer([value + delta.sqrt() for value in values])
+        return _outer(values) + delta
 
     def logdet(self) -> Tensor:
         """The log-determinant."""
@@ -190,9 +193,9 @@ class KronDecomposed(CheckedArguments):
 
         def product(block: tuple[Factors, Tensor], part: Tensor) -> Tensor:
             vectors, power = block
-            return _times(_times(part, vectors) * power, [Q.T for Q in vectors])
+            return _times(_times(part, vectors) * power, [Q.mT for Q in vectors])
 
-        sizes = [[len(value) for value in values] for values in self.eigenvalues]
+        sizes = [_shape(values) for values in self.eigenvalues]
         return _by_blocks(W, sizes, list(zip(self.eigenvectors, powers, strict=True)), product)
 
     def inv_square_form(self, W: Tensor) -> Tensor:
@@ -203,7 +206,7 @@ class KronDecomposed(CheckedArguments):
         """The diagonal of a power of the matrix, (P,)."""
         parts = []
         for vectors, spectrum in zip(self.eigenvectors, self.spectra(), strict=True):
-            parts.append(_times(spectrum.pow(exponent)[None], [Q.square().T for Q in vectors]).flatten())
+            parts.append(_times(spectrum.pow(exponent)[None], [Q.square().mT for Q in vectors]).flatten())
         return torch.cat(parts)
 
     def to_matrix(self, exponent: float = 1) -> Tensor:
@@ -211,7 +214,7 @@ class KronDecomposed(CheckedArguments):
         blocks = []
         for vectors, spectrum in zip(self.eigenvectors, self.spectra(), strict=True):
             Q = _product(vectors)
-            blocks.append((Q * spectrum.pow(exponent).flatten()) @ Q.T)
+            blocks.append((Q * spectrum.pow(exponent).flatten()) @ Q.mT)
         return block_diag(blocks)
 
 
@@ -243,24 +246,30 @@ def _decomposed(factor: Tensor) -> tuple[Tensor, Tensor]:
     return symeig(factor) if factor.ndim > 1 else (factor, torch.eye(len(factor), dtype=factor.dtype).to(factor.device))
 
 
-def _size(factors: Factors) -> int:
-    size = 1
-    for factor in factors:
-        size *= len(factor)
-    return size
+def _shape(diagonals: Factors) -> list[int]:
+    """The axes of a block's parameters, (b,), (b, a) or (g, b, a), by the diagonals of its factors."""
+    return [*diagonals[0].shape, *(width for each in diagonals[1:] for width in each.shape[-1:])]
 
 
 def _outer(parts: Factors) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.outer(parts[0], parts[1]).flatten()
+    """The outer product of two vectors, or those of each group; one vector as it is."""
+    return parts[0] if len(parts) == 1 else parts[0][..., :, None] * parts[1][..., None, :]
 
 
 def _product(parts: Factors) -> Tensor:
+    """The Kronecker product of two matrices, or one matrix; of groups the block-diagonal one of theirs."""
+    if parts[0].ndim > 2:
+        return block_diag([_product(group) for group in zip(*parts, strict=True)])
     return parts[0] if len(parts) == 1 else kron(parts[0], parts[1])
 
 
 def _times(part: Tensor, matrices: Factors) -> Tensor:
-    """Rows (n, b) times a matrix, or rows (n, b, a) along both axes times a matrix each."""
-    return part @ matrices[0] if len(matrices) == 1 else matrices[0].T @ part @ matrices[1]
+    """Rows (n, b) times a matrix, or rows (n, b, a) along both axes times a matrix each; of groups group by group."""
+    if len(matrices) == 1 and matrices[0].ndim > 2:
+        return (part[..., None, :] @ matrices[0]).squeeze(-2)
+    if len(matrices) == 1:
+        return part @ matrices[0]
+    return matrices[0].mT @ part @ matrices[1]
 
 
 def _by_blocks(

@@ -34,11 +34,14 @@ _WHOLE = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.i
 
 
 class SubnetMask(CheckedArguments):
-    """A choice of parameters: a subclass says which by `get_subnet_mask`, `select` makes it, `indices` has it."""
+    """A choice of parameters: a subclass says which by `get_subnet_mask`, `select` makes it, `indices` has it.
+
+    Counted are those that are trained (requires_grad), as a posterior counts them.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
-        self.parameter_vector = parameters_to_vector(model.parameters()).detach()
+        self.parameter_vector = parameters_to_vector(_trained(model)).detach()
         self._n_params = len(self.parameter_vector)
         self._indices: Tensor | None = None
 
@@ -189,7 +192,7 @@ class LargestVarianceSWAGSubnetMask(ScoreBasedSubnetMask):
     def compute_param_scores(self, train_loader: DataLoader | None) -> Tensor:
         """Variances over snapshots."""
         classes = self.likelihood == Likelihood.CLASSIFICATION
-        return fit_diagonal_swag_var(
+        variances = fit_diagonal_swag_var(
             self.model,
             _needed(train_loader),
             nn.CrossEntropyLoss() if classes else nn.MSELoss(),
@@ -197,6 +200,9 @@ class LargestVarianceSWAGSubnetMask(ScoreBasedSubnetMask):
             snapshot_freq=self.swag_snapshot_freq,
             lr=self.swag_lr,
         )
+        parameters = list(self.model.parameters())
+        parts = variances.split([each.numel() for each in parameters])
+        return torch.cat([part for part, each in zip(parts, parameters, strict=True) if each.requires_grad])
 
 
 class ParamNameSubnetMask(SubnetMask):
@@ -213,8 +219,9 @@ class ParamNameSubnetMask(SubnetMask):
             OptionError: when there are no names, or one that the network does not have.
         """
         del train_loader
+        parameters = dict(self.model.named_parameters(remove_duplicate=False))
         return _mask_of(
-            self.model, set(_known(self._parameter_names, dict(self.model.named_parameters()), "parameter"))
+            self.model, {name: parameters[name] for name in _known(self._parameter_names, parameters, "parameter")}
         )
 
 
@@ -234,13 +241,13 @@ class ModuleNameSubnetMask(SubnetMask):
         """
         del train_loader
         modules = dict(self.model.named_modules())
-        chosen: set[str] = set()
+        chosen: dict[str, Tensor] = {}
         for name in _known(self._module_names, modules, "module"):
-            names = [f"{name}.{each}".lstrip(".") for each, _ in modules[name].named_parameters()]
-            if list(modules[name].children()) or not names:
-                has = "children" if names else "no parameters"
+            own = {f"{name}.{each}".lstrip("."): value for each, value in modules[name].named_parameters()}
+            if list(modules[name].children()) or not own:
+                has = "children" if own else "no parameters"
                 raise OptionError(f"The module {name!r} has {has}: name a layer with parameters of its own.")
-            chosen.update(names)
+            chosen |= own
         return _mask_of(self.model, chosen)
 
 
@@ -276,10 +283,27 @@ def _known(names: list[str], there: dict[str, Any], what: str) -> list[str]:
     return names
 
 
-def _mask_of(model: nn.Module, names: set[str]) -> Tensor:
-    """The mask (P,) of the parameters of some names."""
+def _mask_of(model: nn.Module, chosen: dict[str, Tensor]) -> Tensor:
+    """The mask (P,) of some parameters, given by name.
+
+    Raises:
+        OptionError: when one of them is frozen.
+    """
+    frozen = [name for name, parameter in chosen.items() if not parameter.requires_grad]
+    if frozen:
+        raise OptionError(
+            f"{', '.join(map(repr, frozen))} is not trained (requires_grad=False), and so not uncertain: name others, "
+            "or set requires_grad."
+        )
+    # By identity: a tensor that two modules share has one place.
+    wanted = {id(parameter) for parameter in chosen.values()}
     parts = [
-        torch.full((parameter.numel(),), name in names, dtype=torch.bool, device=parameter.device)
-        for name, parameter in model.named_parameters()
+        torch.full((parameter.numel(),), id(parameter) in wanted, dtype=torch.bool, device=parameter.device)
+        for parameter in _trained(model)
     ]
     return torch.cat(parts)
+
+
+def _trained(model: nn.Module) -> list[Tensor]:
+    """The parameters that are trained."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]

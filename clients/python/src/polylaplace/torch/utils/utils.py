@@ -106,9 +106,9 @@ def invsqrt_precision(M: Tensor) -> Tensor:
         torch.linalg.LinAlgError: when it is not positive definite.
     """
     # The Cholesky factor of M with its axes turned around is an upper triangular one of M.
-    upper = torch.linalg.cholesky(M.flip((-2, -1))).flip((-2, -1))
-    identity = torch.eye(M.shape[-1], dtype=M.dtype, device=M.device)
-    return torch.linalg.solve_triangular(upper, identity, upper=True).transpose(-2, -1)
+    upper = torch.linalg.cholesky(_of_half(M).flip((-2, -1))).flip((-2, -1))
+    identity = torch.eye(M.shape[-1], dtype=upper.dtype, device=M.device)
+    return torch.linalg.solve_triangular(upper, identity, upper=True).transpose(-2, -1).to(M.dtype)
 
 
 def _is_batchnorm(module: nn.Module) -> bool:
@@ -138,8 +138,13 @@ def diagonal_add_scalar(X: Tensor, value: float | Tensor) -> Tensor:
 @checked
 def symeig(M: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenvalues (raised to 0 where rounding made them negative) and eigenvectors of a symmetric matrix."""
-    values, vectors = torch.linalg.eigh(M, UPLO="U")
-    return values.clamp(min=0.0), vectors
+    values, vectors = torch.linalg.eigh(_of_half(M), UPLO="U")
+    return values.clamp(min=0.0).to(M.dtype), vectors.to(M.dtype)
+
+
+def _of_half(M: Tensor) -> Tensor:
+    """A matrix in a precision that torch has decompositions for."""
+    return M.float() if M.dtype in (torch.float16, torch.bfloat16) else M
 
 
 @checked
