@@ -25,9 +25,13 @@ export async function writeReport(kind) {
   const folder = join(root, 'bench/results', kind)
   const records = await stored(folder)
   const kernels = await readFile(join(root, 'bench/results', `kernels-${kind}.json`), 'utf8').then(JSON.parse, () => [])
-  const tables = { machine: machineTable(records), goals: goalsTable(records, kernels), cells: cellSections(records),
-    scaling: scalingTable(records), client: clientTable(records), forecasts: forecastTable(records),
-    kernels: kernelsTable(kernels) }
+  // What was not measured keeps its table.
+  const tables = {
+    ...records.length > 0 &&
+      { machine: machineTable(records), goals: goalsTable(records, kernels), cells: cellSections(records),
+        scaling: scalingTable(records), client: clientTable(records) },
+    ...kernels.length > 0 && { kernels: kernelsTable(kernels) },
+  }
   let page = await readFile(PAGE, 'utf8')
   for (const [name, table] of Object.entries(tables)) page = replaceTable(page, name, table)
   const target = kind === 'full' ? PAGE : join(folder, 'performance.md')
@@ -170,22 +174,7 @@ function clientTable(records) {
   return markdownTable(['cell', 'fit', 'tune', 'predict', 'start to result', 'the same in Node'], rows)
 }
 
-/** What was forecast beside what was taken, beyond what the process held before, and both with that. */
-function forecastTable(records) {
-  const rows = records.flatMap(({ workload, cell, results }) =>
-    ENGINES.flatMap(engine => {
-      const { forecastMb, takenMb, beforeMb } = results[engine] ?? {}
-      return forecastMb === undefined ?
-        [] :
-        [[`${workload} ${cell}`, engine, memoryText(beforeMb), memoryText(forecastMb), memoryText(takenMb),
-          ratioText((beforeMb + forecastMb) / (beforeMb + takenMb))]]
-    })
-  )
-  return markdownTable(['cell', 'engine', 'held before', 'forecast', 'taken', 'forecast peak / measured peak'], rows)
-}
-
 function kernelsTable(kernels) {
-  if (kernels.length === 0) return 'Not measured yet: `npm run bench:kernels`.'
   const builds = ['relaxed-simd', 'simd', 'plain']
   return markdownTable(
     ['kernel', 'type', 'shape', 'unit', ...builds, 'numpy', 'onnxruntime'],

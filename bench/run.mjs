@@ -1,5 +1,6 @@
 /**
- * @file Measures this library beside laplace-torch and laplax, and writes bench/results/ and docs/performance.md.
+ * @file Measures this library beside laplace-torch and laplax, and writes bench/results/ and docs/performance.md: the
+ * cells here, then networks that are not dense, kernels, and memory beside its forecast, each by its own program.
  *
  *     npm run bench                          everything: about an hour, on a machine that does nothing else
  *     npm run bench -- --only W3,W6/all/diag these workloads or cells; the others keep their last results
@@ -70,9 +71,22 @@ for (const [i, cell] of cells.entries()) {
     `${JSON.stringify({ ...record, rates, machine, seed: Number(options.seed) }, null, 1)}\n`)
 }
 say(`Written: ${await writeReport(kind)}`)
+if (wanted === undefined && !options.quick && !options.ours) measureTheRest()
 if (failures > 0) {
   say(`${failures} processes failed.`)
   process.exitCode = 1
+}
+
+/** Networks that are not dense, kernels, and memory of all of them; each writes its tables. */
+function measureTheRest() {
+  const { environment } = options
+  const program = (name, ...args) => {
+    say(`bench/${name}`)
+    run(process.execPath, [join(root, 'bench', name), ...args], { POLYLAPLACE_PYTHON: python })
+  }
+  program('networks.mjs', '--environment', environment)
+  program('kernels.mjs')
+  for (const folder of [data, join(root, 'bench/results/data-networks')]) program('memory.mjs', folder)
 }
 
 /** The tests' environment where there is one: it has numpy, msgpack and safetensors. */
@@ -130,8 +144,8 @@ function describeMachine() {
   }
 }
 
-function run(program, args) {
-  execFileSync(program, args, { cwd: root, stdio: ['ignore', 2, 2] })
+function run(program, args, environment = {}) {
+  execFileSync(program, args, { cwd: root, stdio: ['ignore', 2, 2], env: { ...process.env, ...environment } })
 }
 
 function say(line) {
