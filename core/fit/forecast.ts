@@ -23,7 +23,7 @@ import { curvatureSeeds, shardCount } from '../sums/accumulation.js'
 import { KEPT_NUMBERS } from '../sums/row-reservoir.js'
 import { factoredNeed } from './factored-forecast.js'
 import type { FitTask } from './fit-task.js'
-import { forecastLinearModel, forecastWholeFit } from './low-rank-fit.js'
+import { forecastLinearModel, forecastWholeFit } from './linear-fit-cost.js'
 
 /** What is to be forecast. */
 export interface ForecastRequest {

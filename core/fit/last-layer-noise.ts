@@ -15,9 +15,9 @@ import { inUnitsOfExcess } from '../tuning/error-scale.js'
 import { explainLastLayerRegression, explainNoiseOfAllWeights } from '../tuning/explain.js'
 import { withoutFloorNotes } from '../tuning/noise-floor.js'
 import { targetScores } from '../tuning/training-scores.js'
+import { forecastLinearModel } from './linear-fit-cost.js'
 import type { TrainingRows } from './linear-fit-result.js'
 import { fitLinearModel } from './linear-fit.js'
-import { forecastLinearModel } from './low-rank-fit.js'
 import { type SampledRows, SMALLEST_REST } from './sampled-rows.js'
 
 /** Prior and noise of a regression by the linear model over all weights, an output each. */

@@ -7,9 +7,9 @@ import { structuredPosterior } from '../posterior/structured.js'
 import { startAccumulation } from '../sums/accumulation.js'
 import { geometricMean, rootMeanSquare } from '../tensor/means.js'
 import { float64 } from '../tensor/tensor.js'
+import { forecastLinearModel, tooLarge } from './linear-fit-cost.js'
 import type { TrainingRows } from './linear-fit-result.js'
 import { fitLinearModel } from './linear-fit.js'
-import { forecastLinearModel, tooLarge } from './low-rank-fit.js'
 
 /**
  * The prior (and noise) of a posterior over all weights from their linear model; its structure and its mean stay. The

@@ -21,8 +21,9 @@ import { finishFit } from './finish-fit.js'
 import type { FitTask, LinearTask } from './fit-task.js'
 import { rowsOf } from './kept-rows.js'
 import { regressionNoise } from './last-layer-noise.js'
+import { alwaysTooLarge, forecastLinearModel, tooLarge } from './linear-fit-cost.js'
 import type { TrainingRows } from './linear-fit-result.js'
-import { alwaysTooLarge, fitLowRank, forecastLinearModel, tooLarge } from './low-rank-fit.js'
+import { fitLinearState } from './linear-fit-state.js'
 import { sumsMatrix } from './low-rank-way.js'
 import { fitWithNoiseCovariance } from './noise-covariance-fit.js'
 import { priorFromLinearModel } from './prior-from-linear-model.js'
@@ -266,7 +267,7 @@ function keptRows(task: FitTask, linear: LinearTask, notes: string[]): RunningFi
       }
       try {
         const rows = rowsOf(kept, linear, options.likelihood)
-        return await fitLowRank(task, linear, rows, { forecast, heldOut, notes }, work)
+        return await fitLinearState(task, linear, rows, { forecast, heldOut, notes }, work)
       } catch (error) {
         if (!(error instanceof NumericalError) || options.linearModel === 'required') throw error
         // The default never ends in an error on data that a last layer can be fitted to.
