@@ -6,7 +6,7 @@
  */
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { laplace, readNetwork } from '../dist/index.js'
+import { laplace, readNetwork } from 'polylaplace'
 import { openWorkload, readSpec } from './workload-data.mjs'
 
 const { values: options, positionals: [path] } = parseArgs({ allowPositionals: true,

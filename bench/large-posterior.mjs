@@ -8,9 +8,9 @@
  * The network and its rows are drawn by a seed; 10,006,004 weights by default.
  */
 import { parseArgs } from 'node:util'
-import { BATCH, GraphBuilder, tensor } from '../dist/core/index.js'
+import { laplace } from 'polylaplace'
+import { BATCH, GraphBuilder, tensor } from 'polylaplace/core'
 import { randomGenerator } from '../dist/core/tensor/random.js'
-import { laplace } from '../dist/index.js'
 
 const { values: options, positionals: [structure = 'lowrank'] } = parseArgs({ allowPositionals: true,
   options: { sizes: { type: 'string', default: '1000,2500,3000,4' }, rows: { type: 'string', default: '500' },

@@ -8,9 +8,9 @@
  * be trained.
  */
 import { parseArgs } from 'node:util'
-import { BATCH, forward, GraphBuilder, tensor } from '../dist/core/index.js'
+import { laplace } from 'polylaplace'
+import { BATCH, forward, GraphBuilder, tensor } from 'polylaplace/core'
 import { randomGenerator } from '../dist/core/tensor/random.js'
-import { laplace } from '../dist/index.js'
 
 /** Sizes of the layers, rows, and how many are given at once where they come piece by piece. */
 const CASES = {

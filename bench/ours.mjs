@@ -8,8 +8,8 @@
  */
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { networkFromLayers } from '../dist/adapters/layers/index.js'
-import { laplace, readNetwork } from '../dist/index.js'
+import { laplace, readNetwork } from 'polylaplace'
+import { networkFromLayers } from 'polylaplace/adapters/layers'
 import { peakMb, peakSince } from './peak-memory.mjs'
 import { median } from './statistics.mjs'
 import { openWorkload, readSpec } from './workload-data.mjs'

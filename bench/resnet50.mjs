@@ -8,9 +8,9 @@
  */
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
+import { laplace, readNetwork } from 'polylaplace'
 import { randomGenerator } from '../dist/core/tensor/random.js'
 import { tensor } from '../dist/core/tensor/tensor.js'
-import { laplace, readNetwork } from '../dist/index.js'
 import { peakSince } from './peak-memory.mjs'
 
 const { values: options, positionals: [path] } = parseArgs({ allowPositionals: true,

@@ -10,9 +10,9 @@
 import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { BATCH, GraphBuilder, tensor } from '../dist/core/index.js'
+import { laplace } from 'polylaplace'
+import { BATCH, GraphBuilder, tensor } from 'polylaplace/core'
 import { randomGenerator } from '../dist/core/tensor/random.js'
-import { laplace } from '../dist/index.js'
 
 /** What grows, from where to where, and what is fitted at each size. */
 const SERIES = {

@@ -28,7 +28,7 @@ t.test('the core loads no native code and no module of Node', async t => {
     'let native = 0',
     'const dlopen = process.dlopen',
     'process.dlopen = function (...args) { native++; return dlopen.apply(this, args) }',
-    "await import('./dist/core/index.js')",
+    "await import('polylaplace/core')",
     'await new Promise(resolve => setTimeout(resolve, 200))',
     'console.log(JSON.stringify({ native, seen }))',
   )))
@@ -42,8 +42,8 @@ t.test('the core loads no native code and no module of Node', async t => {
 t.test('core and ONNX reader run where code must not be generated from strings', async t => {
   const text = await node('--disallow-code-generation-from-strings', ...script(
     "import { readFileSync } from 'node:fs'",
-    "import { laplace, loadPosterior, tensor } from './dist/core/index.js'",
-    "import { readOnnx } from './dist/adapters/onnx/index.js'",
+    "import { laplace, loadPosterior, tensor } from 'polylaplace/core'",
+    "import { readOnnx } from 'polylaplace/adapters/onnx'",
     "let forbidden = false; try { new Function('return 1') } catch { forbidden = true }",
     "const network = readOnnx(readFileSync('demo/digits.onnx'))",
     "const { pixels, labels } = JSON.parse(readFileSync('demo/digits.json', 'utf8'))",
@@ -68,7 +68,7 @@ t.test('the program runs, from any folder', async t => {
       ...script("import { readFileSync } from 'node:fs'", "console.log(readFileSync('package.json', 'utf8'))"),
     ),
   )
-  const main = `${root}dist/cli/main.js`
+  const main = `${root}dist/packed/cli.mjs`
   const { stdout } = await promisify(execFile)(process.execPath, [main, '--version'], { cwd: t.testdir({}) })
   t.equal(stdout, `${version}\n`)
   t.match(await node(main, 'selftest'), /All is well/)
@@ -109,17 +109,17 @@ t.test('what is packed is enough: every entry loads, and the demo runs', async t
     cwd: unpacked,
   })
   for (const [i, count] of (JSON.parse(stdout) as number[]).entries()) t.ok(count > 0, names[i])
-  const demo = await run(process.execPath, ['dist/cli/main.js', 'demo', '--json'], { cwd: unpacked })
+  const demo = await run(process.execPath, ['dist/packed/cli.mjs', 'demo', '--json'], { cwd: unpacked })
   t.equal(JSON.parse(demo.stdout).summary.tuned, 'auto')
 })
 
 t.test('the program writes predictions as Parquet, with the numbers of CSV', async t => {
   const folder = t.testdir({ 'line.csv': 'x0,answer\n-1,0.5\n0,0.1\n1,-0.3\n2,0.9\n' })
   const [data, posterior, out] = ['line.csv', 'a.posterior', 'a.parquet'].map(name => join(folder, name))
-  await node('dist/cli/main.js', 'fit', 'test/fixtures/cases/regression-1d/model.onnx', '--data', data, '--likelihood',
-    'regression', '--subset', 'last_layer', '--structure', 'full', '--tune', 'none', '--prior-precision', '1', '--out',
-    posterior)
-  const predict = ['dist/cli/main.js', 'predict', posterior, '--data', data, '--target', 'answer']
+  await node('dist/packed/cli.mjs', 'fit', 'test/fixtures/cases/regression-1d/model.onnx', '--data', data,
+    '--likelihood', 'regression', '--subset', 'last_layer', '--structure', 'full', '--tune', 'none',
+    '--prior-precision', '1', '--out', posterior)
+  const predict = ['dist/packed/cli.mjs', 'predict', posterior, '--data', data, '--target', 'answer']
   const [header, ...rows] = (await node(...predict, '--format', 'csv')).split('\n')
   await node(...predict, '--out', out)
   const { columns } = await parquetTable(readFileSync(out))

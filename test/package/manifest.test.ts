@@ -37,11 +37,12 @@ t.test('the package holds what is needed to run it, and nothing else', async t =
       stdio: ['ignore', 'pipe', 'ignore'] }),
   )
   const paths = files.map((file: { path: string }) => file.path) as string[]
-  const wanted = [/^dist\/(index|(core|node|adapters|protocol|report|cli|browser)\/[\w/-]+)\.(js|d\.ts|mjs|d\.mts)$/,
-    /^demo\/digits\.(onnx|json)$/, /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|SECURITY\.md)$/]
+  const wanted = [/^dist\/packed\/[\w-]+\.mjs$/, /^dist\/browser\/polylaplace(-hdf5)?\.js$/,
+    /^dist\/(index|(core|node|adapters|protocol|report|cli|browser)\/[\w/-]+)\.d\.ts$/, /^demo\/digits\.(onnx|json)$/,
+    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|SECURITY\.md)$/]
   t.same(paths.filter(path => !wanted.some(pattern => pattern.test(path))), [], 'nothing else')
-  for (const path of ['dist/index.js', 'dist/index.d.ts', 'dist/cli/main.js', 'dist/core/index.js',
-    'dist/protocol/worker/worker.js', 'dist/adapters/onnx/index.js', 'demo/digits.onnx', 'demo/digits.json', 'LICENSE',
+  for (const path of ['dist/packed/index.mjs', 'dist/index.d.ts', 'dist/packed/cli.mjs', 'dist/packed/core.mjs',
+    'dist/packed/worker.mjs', 'dist/packed/adapters-onnx.mjs', 'demo/digits.onnx', 'demo/digits.json', 'LICENSE',
     'README.md', 'CHANGELOG.md']) {
     t.ok(paths.includes(path), path)
   }

@@ -1,0 +1,62 @@
+/**
+ * @file Bundles the modules that `tsc` has written to dist into the few files of dist/packed, which package.json names:
+ * each of several hundred modules would cost a program and every one of its threads half a millisecond and 50 kB.
+ *
+ * Entries share what they have in common, so their classes are the same. Threads' modules lie beside all others, where
+ * node/runtime/module-beside.ts looks for them. Packages stay outside. Names stay as they are, for stacks of errors.
+ */
+import { build } from 'esbuild'
+import { readdirSync } from 'node:fs'
+import { readFile, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const dist = join(dirname(dirname(fileURLToPath(import.meta.url))), 'dist')
+const THREADS = ['worker-thread', 'call-thread', 'product-thread']
+const adapters = readdirSync(join(dist, 'adapters')).filter(name =>
+  readdirSync(join(dist, 'adapters', name)).includes('index.js')
+)
+const entries = {
+  'index': 'index.js',
+  'core': 'core/index.js',
+  'protocol': 'protocol/index.js',
+  'cli': 'cli/main.js',
+  'worker': 'protocol/worker/worker.js',
+  'hdf5-thread': 'node/files/hdf5-thread.mjs',
+  ...Object.fromEntries(THREADS.map(name => [name, `node/runtime/${name}.mjs`])),
+  ...Object.fromEntries(adapters.map(name => [`adapters-${name}`, `adapters/${name}/index.js`])),
+}
+
+/** The module that the server's threads start from, as `polylaplace serve` finds it. */
+const WORKER = ["'../../protocol/worker/worker.js'", "'./worker.mjs'"]
+
+const WORKER_BESIDE = {
+  name: 'worker-beside',
+  setup: ({ onLoad }) => {
+    onLoad({ filter: /[\\/]cli[\\/]commands[\\/]serve\.js$/ }, async ({ path }) => {
+      const source = await readFile(path, 'utf8')
+      if (!source.includes(WORKER[0])) {
+        throw new Error(`${path} finds the server's threads in another way than expected.`)
+      }
+      return { contents: source.replace(...WORKER) }
+    })
+  },
+}
+
+const outdir = join(dist, 'packed')
+await rm(outdir, { recursive: true, force: true })
+await build({
+  entryPoints: Object.entries(entries).map(([out, path]) => ({ in: join(dist, path), out })),
+  outdir,
+  outExtension: { '.js': '.mjs' },
+  bundle: true,
+  splitting: true,
+  packages: 'external',
+  format: 'esm',
+  platform: 'node',
+  target: 'node20',
+  plugins: [WORKER_BESIDE],
+  minifySyntax: true,
+  minifyWhitespace: true,
+  logLevel: 'warning',
+})
