@@ -20,7 +20,7 @@ export function lanczosBytes(held: number, wanted: number, size: number): number
 }
 
 /** Vectors that are held: the usual number, or as many as fit. @throws ResourceError OUT_OF_MEMORY */
-export function vectorsHeld(wanted: number, size: number, memoryLimit: number): number {
+function vectorsHeld(wanted: number, size: number, memoryLimit: number): number {
   const { usual, fewest } = lanczosVectors(wanted, size)
   const room = Math.floor(SHARE * memoryLimit / (8 * size)) - 1 - wanted - VECTORS_BESIDE
   if (room >= fewest) return Math.min(usual, room)

@@ -60,19 +60,11 @@ const NEGLIGIBLE = 1e-12
  */
 const LEAST_NOISE = 0.2
 
-/**
- * Noise, prior and posterior of one output c.
- * @param threshold eigenvalues of the curvature below threshold times delta are left out of the posterior's factor
- */
-export function outputModel(problem: LinearProblem, c: number, threshold: number, work: WorkOptions): OutputModel {
-  const family = outputFamily(problem, c, work)
-  return family.modelAt(family.tuned, threshold)
-}
-
 /** The linear models of one output for every prior precision and noise, in one eigenbasis. */
 export interface OutputFamily {
   /** Of the largest evidence, in what was not given. */
   readonly tuned: GaussianHyperparameters
+  /** The posterior. @param threshold eigenvalues of the curvature below threshold times delta are left out */
   modelAt(hyper: Hyper, threshold: number): OutputModel
   /** Every training row from all the others. */
   leftOutAt(hyper: Hyper): OutputModel['leftOut']

@@ -114,12 +114,10 @@ export interface FoldOptions {
   readonly foldParameters?: boolean
 }
 
-/** The graph with everything that does not depend on the inputs (nor on parameters, unless asked) worked out. */
-export function foldConstants(graph: Graph, options: FoldOptions = {}): Graph {
-  return folded(graph, options).graph
-}
-
-/** The folded graph, and the types that its values have had before: they keep them. */
+/**
+ * The graph with everything that does not depend on the inputs (nor on parameters, unless asked) worked out, and the
+ * types that its values have had before: they keep them.
+ */
 function folded(graph: Graph, { foldParameters = false }: FoldOptions): { graph: Graph, types: Types } {
   const source = foldParameters ? { ...graph, parameters: [] } : graph
   const types = inferTypes(source)

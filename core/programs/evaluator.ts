@@ -252,7 +252,7 @@ function deferredSeeds(program: FactorsProgram, seeds: Seeds, precision: Precisi
 }
 
 /** The linear operators of a program with its parameters numbered. */
-export function linearShapes({ parameters, factors }: FactorsProgram): Evaluator['linears'] {
+function linearShapes({ parameters, factors }: FactorsProgram): Evaluator['linears'] {
   const index = (name: string | undefined): number => (name === undefined ? -1 : parameters.indexOf(name))
   return factors.flatMap(
     factor => (factor.kind === 'linear'

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { cholesky, gemm, triangularSolve } from '../../../core/kernels/linear-algebra.js'
 import { gaussianEvidence, tuneGaussian } from '../../../core/linear-model/gaussian-evidence.js'
-import { outputModel } from '../../../core/linear-model/regression-model.js'
+import { outputFamily } from '../../../core/linear-model/regression-model.js'
 import { relativeDifference } from '../../support/compare.js'
 import { randomProblem } from '../../support/linear-problems.js'
 
@@ -27,7 +27,8 @@ for (const [what, examples, hidden] of [['fewer rows than weights', 14, 4], ['mo
     const { problem, dense, theta } = randomProblem('regression', examples, outputs, 6, hidden)
     const size = theta.length
     for (let c = 0; c < outputs; c++) {
-      const model = outputModel(problem, c, 1e-14, {})
+      const family = outputFamily(problem, c, {})
+      const model = family.modelAt(family.tuned, 1e-14)
       const { delta, sigma } = model
       const rows = Float64Array.from({ length: examples * size },
         (_, at) => dense[(Math.floor(at / size) * outputs + c) * size + at % size])
@@ -98,7 +99,8 @@ t.test('noise and prior follow the scale of the targets', async t => {
 
 t.test('exact targets leave the noise at its floor, and that is said', async t => {
   const { problem } = randomProblem('regression', 8, 1, 2)
-  const exact = outputModel({ ...problem, labels: problem.f.slice() }, 0, 0.01, {})
+  const family = outputFamily({ ...problem, labels: problem.f.slice() }, 0, {})
+  const exact = family.modelAt(family.tuned, 0.01)
   t.ok(exact.floored || exact.sigma > 0)
   t.ok(Number.isFinite(exact.delta) && exact.weights.every(Number.isFinite))
 })

@@ -3,7 +3,7 @@ import t from 'tap'
 import { laplace, loadPosterior } from '../../../core/index.js'
 import { cholesky, triangularInverse } from '../../../core/kernels/linear-algebra.js'
 import { likelihoodModel } from '../../../core/likelihood/registry.js'
-import { outputModel } from '../../../core/linear-model/regression-model.js'
+import { outputFamily } from '../../../core/linear-model/regression-model.js'
 import { shuffledParameters, untrainedErrors } from '../../../core/linear-model/untrained.js'
 import { float64 } from '../../../core/tensor/tensor.js'
 import { errorScale, excess } from '../../../core/tuning/error-scale.js'
@@ -55,7 +55,7 @@ for (const [what, examples, hidden] of [['fewer rows than weights', 14, 4], ['mo
     const about = { ...problem, f0: labels.map((_, i) => means[i % outputs]) }
     const size = dense.length / (examples * outputs)
     for (let c = 0; c < outputs; c++) {
-      const { delta, sigma, floored } = outputModel(about, c, 0.01, {})
+      const { delta, sigma, floored } = outputFamily(about, c, {}).tuned
       t.notOk(floored)
       const a = new Float64Array(examples * examples)
       for (let n = 0; n < examples; n++) {
