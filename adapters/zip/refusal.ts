@@ -1,16 +1,8 @@
 /** @file The error of the zip reader. */
-import { UntrustedInputError } from '../../core/errors/errors.js'
-
-/** What is known where an archive went wrong. */
-export interface ZipFault {
-  readonly offset?: number
-  readonly limit?: number
-  readonly actual?: unknown
-  readonly path?: string
-}
+import { type InputFault, UntrustedInputError } from '../../core/errors/errors.js'
 
 /** Throws the error for an archive that is damaged or made to mislead. */
-export function refuseZip(message: string, fault: ZipFault = {}): never {
+export function refuseZip(message: string, fault: InputFault = {}): never {
   throw new UntrustedInputError(
     `The zip archive ${message}${fault.offset === undefined ? '' : ` (byte ${fault.offset})`}.`,
     { format: 'zip', ...fault },
@@ -18,6 +10,6 @@ export function refuseZip(message: string, fault: ZipFault = {}): never {
 }
 
 /** Throws the error for a sound archive that uses what is not supported. */
-export function unsupportedZip(message: string, fault: ZipFault = {}): never {
+export function unsupportedZip(message: string, fault: InputFault = {}): never {
   throw new UntrustedInputError(`The zip archive ${message}.`, { format: 'zip', ...fault }, 'UNSUPPORTED_FORMAT')
 }

@@ -1,9 +1,11 @@
 /** @file Predictions of a posterior, batch by batch. */
 import { checkBytes } from '../budget/memory.js'
 import { tellExpected, type WorkOptions } from '../budget/progress.js'
-import { jacobianGram, jacobianTimes, splitVectors } from '../curvature/jacobian-products.js'
+import { jacobianGram } from '../curvature/jacobian-gram.js'
+import { jacobianTimes } from '../curvature/jacobian-products.js'
 import { denseJacobian, outputJacobian, termJacobian } from '../curvature/jacobian.js'
 import { lastLayerJacobian, lastLayerTimes } from '../curvature/last-layer.js'
+import { splitVectors } from '../curvature/parameter-vectors.js'
 import { scaledJacobian } from '../curvature/scaled-jacobian.js'
 import { gemm, type RealArray } from '../kernels/linear-algebra.js'
 import { termsOf } from '../likelihood/output-layout.js'

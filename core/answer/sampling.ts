@@ -1,8 +1,9 @@
 /** @file Draws of network outputs: from the Gaussian of the linearised network, or with sampled weights. */
 import { checkBytes } from '../budget/memory.js'
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
-import { jacobianTimes, splitVectors } from '../curvature/jacobian-products.js'
+import { jacobianTimes } from '../curvature/jacobian-products.js'
 import { lastLayerJacobian } from '../curvature/last-layer.js'
+import { splitVectors } from '../curvature/parameter-vectors.js'
 import type { Engine } from '../engine/engine.js'
 import { oneOf } from '../errors/suggest.js'
 import { gemm } from '../kernels/linear-algebra.js'

@@ -5,7 +5,7 @@
  */
 import { InternalError } from '../errors/errors.js'
 import { arenaArray, arenaScope, beginArena } from '../kernels/arena.js'
-import { gemm, packedLength, packedProducts, type RealArray, syrk } from '../kernels/linear-algebra.js'
+import { gemm, packedLength, type RealArray, syrk } from '../kernels/linear-algebra.js'
 import { copyWalk } from '../kernels/walk.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { lastLayerShape, type LinearShape } from '../network/linear-shape.js'
@@ -14,13 +14,11 @@ import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import type { Curvature, KronBlock } from './curvature.js'
 import { addInputs } from './kron.js'
+import { eachPackedRows } from './packed-rows.js'
 import { addProduct, asFloat64 } from './real.js'
 
 /** Rows whose outputs are computed at once: more make no product faster. */
 const ROWS_AT_ONCE = 512
-
-/** Numbers of one block of packed products: enough rows that adding up the results costs little beside the products. */
-const BLOCK_NUMBERS = 1 << 21
 
 /**
  * Adds a batch's last-layer curvature: features N x D, outputs f N x C. The arrays of `sum` are updated in place.
@@ -221,11 +219,6 @@ function rootWeightedGram(phi: RealArray, width: number, lambda: Float64Array, c
   return gram
 }
 
-/** Rows of packed products that fit one block. */
-export function packedRows(width: number): number {
-  return Math.max(1, Math.floor(BLOCK_NUMBERS / packedLength(width)))
-}
-
 /**
  * For every pair of outputs the weighted Gram matrix of phi, packed: pairs x packedLength(width).
  * One product of the pair weights with the packed products of phi does half the work of a Gram matrix per pair.
@@ -237,14 +230,9 @@ function weightedGrams(phi: RealArray, examples: number, weights: RealArray): Fl
   beginArena()
   // The arena holds older numbers: without `fill` they would be added to H, though not where the heap gives zeros.
   const result = arenaArray(new Float64Array(0), pairs * length).fill(0)
-  const step = packedRows(width)
-  const products = arenaArray(phi, Math.min(step, examples) * length)
-  for (let from = 0; from < examples; from += step) {
-    const count = Math.min(step, examples - from)
-    const part = products.subarray(0, count * length)
-    packedProducts(width, phi.subarray(from * width, (from + count) * width), part)
+  eachPackedRows(width, phi, examples, (part, from, count) => {
     gemm(true, false, pairs, length, count, 1, weights.subarray(from * pairs, (from + count) * pairs), part, 1, result)
-  }
+  })
   return result
 }
 

@@ -2,7 +2,7 @@
 import type { RealArray } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { DirectFactor, FactoredJacobian, LinearFactor } from '../programs/factored-jacobian.js'
-import { splitVectors } from './jacobian-products.js'
+import { splitVectors } from './parameter-vectors.js'
 
 /** The prior N(mean, D^2 / delta) of the weights, D = diag(scale), P each; a row of a layer has one scale. */
 export interface WeightPrior {

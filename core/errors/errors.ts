@@ -137,6 +137,9 @@ export interface UntrustedInputData {
   readonly path?: string
 }
 
+/** What is known where untrusted input went wrong, beside its format. */
+export type InputFault = Omit<UntrustedInputData, 'format'>
+
 /** A file or a message from outside is malformed, exceeds a limit, or is of an unsupported kind. */
 export class UntrustedInputError extends LaplaceError {
   constructor(message: string, data: UntrustedInputData, code: CodeOf<'UntrustedInputError'> = 'UNTRUSTED_INPUT') {

@@ -1,8 +1,8 @@
 /** @file Products with a curvature H = V'V and with V', whose rows are those of the data and never there together. */
 import { withoutProgress, type WorkOptions } from '../budget/progress.js'
-import { addTransposedProduct, jacobianTimes, joinVectors, splitVectors,
-  zeroVectors } from '../curvature/jacobian-products.js'
+import { addTransposedProduct, jacobianTimes } from '../curvature/jacobian-products.js'
 import { denseJacobian } from '../curvature/jacobian.js'
+import { joinVectors, splitVectors, zeroVectors } from '../curvature/parameter-vectors.js'
 import { gemm } from '../kernels/linear-algebra.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { hessianRoots, rootTimes } from '../linear-model/hessian-roots.js'

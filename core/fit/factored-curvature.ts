@@ -6,8 +6,9 @@
 import type { WorkOptions } from '../budget/progress.js'
 import type { Curvature, EkfacCurvature, FactoredCurvature, KronBlock, ProcessCurvature,
   ProcessPart } from '../curvature/curvature.js'
-import { jacobianTimes, splitVectors } from '../curvature/jacobian-products.js'
+import { jacobianTimes } from '../curvature/jacobian-products.js'
 import { outputJacobian } from '../curvature/jacobian.js'
+import { splitVectors } from '../curvature/parameter-vectors.js'
 import { gemm } from '../kernels/linear-algebra.js'
 import { likelihoodForm, likelihoodModel } from '../likelihood/registry.js'
 import { eigenpairsOfRows, leadingEigenpairs, orthonormalRows } from '../linear-model/leading-eigenpairs.js'

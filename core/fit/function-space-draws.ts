@@ -5,8 +5,9 @@
  * and the eigenvalues of H themselves.
  */
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
-import { addTransposedProduct, jacobianGram, jacobianTimes, joinVectors, splitVectors,
-  zeroVectors } from '../curvature/jacobian-products.js'
+import { jacobianGram } from '../curvature/jacobian-gram.js'
+import { addTransposedProduct, jacobianTimes } from '../curvature/jacobian-products.js'
+import { joinVectors, splitVectors, zeroVectors } from '../curvature/parameter-vectors.js'
 import { NumericalError } from '../errors/errors.js'
 import { cholesky, type RealArray, symmetricEigenvalues, triangularSolve } from '../kernels/linear-algebra.js'
 import type { SpectralDensity } from '../linear-model/lanczos-quadrature.js'

@@ -5,7 +5,9 @@
  */
 import type { WorkOptions } from '../budget/progress.js'
 import type { Curvature, FactoredCurvature } from '../curvature/curvature.js'
-import { addTransposedProduct, jacobianGram, joinVectors, zeroVectors } from '../curvature/jacobian-products.js'
+import { jacobianGram } from '../curvature/jacobian-gram.js'
+import { addTransposedProduct } from '../curvature/jacobian-products.js'
+import { joinVectors, zeroVectors } from '../curvature/parameter-vectors.js'
 import { gemm } from '../kernels/linear-algebra.js'
 import { usualProducts } from '../linear-model/lanczos.js'
 import { type Eigenpairs, eigenpairsOfMatrix, eigenpairsOfRows } from '../linear-model/leading-eigenpairs.js'

@@ -4,11 +4,13 @@
  * chapter 3.5, with R R' = Lambda).
  */
 import type { WorkOptions } from '../budget/progress.js'
-import { addTransposedProduct, jacobianGram, joinVectors, ownGram,
-  zeroVectors } from '../curvature/jacobian-products.js'
+import { jacobianGram, ownGram } from '../curvature/jacobian-gram.js'
+import { addTransposedProduct } from '../curvature/jacobian-products.js'
+import { joinVectors, zeroVectors } from '../curvature/parameter-vectors.js'
 import { NumericalError } from '../errors/errors.js'
 import { pauseInLoop } from '../kernels/interruption.js'
 import { cholesky, gemm, inverseTrace, matrixTimes, triangularSolve } from '../kernels/linear-algebra.js'
+import { joined } from '../tensor/joined.js'
 import { conjugateGradients, dot } from './conjugate-gradients.js'
 import { type HessianRoots, hessianRoots, rootTimes, transposedRootTimes } from './hessian-roots.js'
 import { leadingEigenpairs } from './leading-eigenpairs.js'
@@ -133,7 +135,7 @@ async function newtonDirection(problem: LinearProblem, gram: Float64Array, { f, 
   const gradient = likelihood.residual(f, labels, examples, outputs)
   const wide = gradient.length
   for (let i = 0; i < wide; i++) gradient[i] += alpha[i]
-  const withImage = (v: Float64Array): Float64Array => joined(v, matrixTimes(wide, wide, gram, v, 1 / delta))
+  const withImage = (v: Float64Array): Float64Array => joined([v, matrixTimes(wide, wide, gram, v, 1 / delta)])
   const right = withImage(gradient)
   if (nearby !== undefined) {
     const root = hessianRoots(problem, f)
@@ -155,13 +157,6 @@ async function newtonDirection(problem: LinearProblem, gram: Float64Array, { f, 
 /** R (I + S)^-1 R' v: what (I + Lambda K / delta)^-1 takes from a vector with the image v. */
 function dataPart(curved: Curved, v: Float64Array, outputs: number): Float64Array {
   return rootTimes(curved, solved(curved.lower, transposedRootTimes(curved, v, outputs)), outputs)
-}
-
-function joined(a: Float64Array, b: Float64Array): Float64Array {
-  const both = new Float64Array(a.length + b.length)
-  both.set(a)
-  both.set(b, a.length)
-  return both
 }
 
 function plus(a: Float64Array, b: Float64Array, factor: number): Float64Array {

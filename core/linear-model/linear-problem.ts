@@ -3,8 +3,8 @@
  * I/delta) with a likelihood on its outputs (Immer, Korzepa and Bauer 2021). It is a convex problem with a mode of
  * its own.
  */
-import { addTransposedProduct, jacobianTimes, joinVectors, splitVectors,
-  zeroVectors } from '../curvature/jacobian-products.js'
+import { addTransposedProduct, jacobianTimes } from '../curvature/jacobian-products.js'
+import { joinVectors, splitVectors, zeroVectors } from '../curvature/parameter-vectors.js'
 import { InternalError } from '../errors/errors.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { parameterCount, type ParameterSlot } from '../network/parameter-slot.js'

@@ -4,9 +4,10 @@
  */
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import { accumulateFull } from '../curvature/full.js'
-import { addTransposedProduct, jacobianGram, jacobianTimes, joinVectors, ownGram, splitVectors,
-  zeroVectors } from '../curvature/jacobian-products.js'
+import { jacobianGram, ownGram } from '../curvature/jacobian-gram.js'
+import { addTransposedProduct, jacobianTimes } from '../curvature/jacobian-products.js'
 import { outputJacobian } from '../curvature/jacobian.js'
+import { joinVectors, splitVectors, zeroVectors } from '../curvature/parameter-vectors.js'
 import { NumericalError } from '../errors/errors.js'
 import { pauseInLoop } from '../kernels/interruption.js'
 import { cholesky, gemm, symmetricEigen, triangularSolve } from '../kernels/linear-algebra.js'

@@ -2,8 +2,8 @@
  * @file Products with the Jacobian of many rows, batch by batch: nothing of the size of J, or of its factors on all
  * rows, is kept.
  */
-import { addTransposedProduct, jacobianTimes, joinVectors, splitVectors,
-  zeroVectors } from '../curvature/jacobian-products.js'
+import { addTransposedProduct, jacobianTimes } from '../curvature/jacobian-products.js'
+import { joinVectors, splitVectors, zeroVectors } from '../curvature/parameter-vectors.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import { type LikelihoodForm, likelihoodModel } from '../likelihood/registry.js'
 import { BATCH_BYTES, sliceExamples } from '../network/batches.js'

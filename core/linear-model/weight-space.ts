@@ -4,8 +4,9 @@
  */
 import type { WorkOptions } from '../budget/progress.js'
 import { accumulateFull } from '../curvature/full.js'
-import { jacobianTimes, splitVectors } from '../curvature/jacobian-products.js'
+import { jacobianTimes } from '../curvature/jacobian-products.js'
 import { denseJacobian } from '../curvature/jacobian.js'
+import { splitVectors } from '../curvature/parameter-vectors.js'
 import { layeredBlocks, layeredHessian, type PlainLayer, plainLayers } from '../curvature/plain-layers.js'
 import { asFloat64 } from '../curvature/real.js'
 import { NumericalError } from '../errors/errors.js'

@@ -30,14 +30,20 @@ function gatheredDims(node: Node, data: InferredValue, indices: InferredValue): 
   return { dims: Array.from(indices.constant.data, index => dims[resolveIndex(node, index, dims.length)]) }
 }
 
+function dataAndIndices(node: Node,
+  inputs: readonly (InferredValue | undefined)[]): { readonly data: InferredValue, readonly indices: InferredValue } {
+  const [data, indices] = [requiredInput(node, inputs, 0), requiredInput(node, inputs, 1)]
+  if (indices.dtype !== 'int64') {
+    throw badNode(node, `its indices must be integers; they are of type ${indices.dtype}.`)
+  }
+  return { data, indices }
+}
+
 /** y = data with the axis replaced by the axes of the indices. */
 const gather: Operator = {
   op: 'Gather',
   infer(node, inputs) {
-    const [data, indices] = [requiredInput(node, inputs, 0), requiredInput(node, inputs, 1)]
-    if (indices.dtype !== 'int64') {
-      throw badNode(node, `its indices must be integers; they are of type ${indices.dtype}.`)
-    }
+    const { data, indices } = dataAndIndices(node, inputs)
     const axis = axisOf(node, data.shape.length)
     if (isBatch(data.shape[axis])) {
       throw batchAxisError(node, `it picks examples out of a value of shape ${formatDims(data.shape)}.`)
@@ -143,10 +149,7 @@ export function checkAligned(node: Node, data: InferredValue, indices: InferredV
 const gatherElements: Operator = {
   op: 'GatherElements',
   infer(node, inputs) {
-    const [data, indices] = [requiredInput(node, inputs, 0), requiredInput(node, inputs, 1)]
-    if (indices.dtype !== 'int64') {
-      throw badNode(node, `its indices must be integers; they are of type ${indices.dtype}.`)
-    }
+    const { data, indices } = dataAndIndices(node, inputs)
     checkAligned(node, data, indices, axisOf(node, data.shape.length))
     return [{ dtype: data.dtype, shape: indices.shape }]
   },

@@ -1,7 +1,9 @@
 /** @file The outputs of a batch under a low-rank posterior: the change of their mean, and J P^-1 J'. */
 import type { LowRankModel } from '../curvature/curvature.js'
-import { jacobianTimes, ownGram, type ParameterVectors, splitVectors } from '../curvature/jacobian-products.js'
+import { ownGram } from '../curvature/jacobian-gram.js'
+import { jacobianTimes } from '../curvature/jacobian-products.js'
 import { outputJacobian } from '../curvature/jacobian.js'
+import { type ParameterVectors, splitVectors } from '../curvature/parameter-vectors.js'
 import { scaledJacobian } from '../curvature/scaled-jacobian.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'

@@ -10,6 +10,7 @@ import { standardised, timesScale } from '../curvature/scaled-jacobian.js'
 import { InternalError, OptionError } from '../errors/errors.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
+import { joined } from '../tensor/joined.js'
 import type { RandomGenerator } from '../tensor/random.js'
 import { applied, shares } from './applied.js'
 import { lowRankPart } from './low-rank-outputs.js'
@@ -47,7 +48,7 @@ export function lowRankPosterior(curvature: LowRankCurvature, slots: readonly Pa
       return models.reduce((sum, { delta }) => sum + delta * square, 0)
     },
     posteriorVariance: () => variances(shared(), size),
-    marginals: () => ({ means: joined(models.map(({ weights }) => weights)),
+    marginals: () => ({ means: joined(models.map(({ weights }) => weights.slice())),
       variances: joined(models.map(own => variances({ ...own, scale: prior?.scale }, size))) }),
     precisionMatrix: () => precisionMatrix(shared(), size),
     covarianceTimes: (vectors, count) => covarianceTimes(shared(), size, vectors, count),
@@ -121,10 +122,6 @@ function spectrum(model: LowRankModel, size: number): Float64Array {
     values[k] = model.delta * share / (1 - share)
   })
   return values
-}
-
-function joined(vectors: readonly Float64Array[]): Float64Array {
-  return Float64Array.from(vectors.flatMap(vector => [...vector]))
 }
 
 /** A model with the prior's scales D. */

@@ -1,7 +1,8 @@
 /** @file The variance of a batch's outputs under a posterior, from what can be sent to another thread as plain data. */
-import { jacobianTimes, type ParameterVectors } from '../curvature/jacobian-products.js'
+import { jacobianTimes } from '../curvature/jacobian-products.js'
 import { denseJacobian, outputJacobian, usesByParameter } from '../curvature/jacobian.js'
 import { arenaWithOnes } from '../curvature/last-layer.js'
+import type { ParameterVectors } from '../curvature/parameter-vectors.js'
 import { beginArena, beginArenaUnless } from '../kernels/arena.js'
 import { addRowDots, type RealArray, triangularSolveRight } from '../kernels/linear-algebra.js'
 import { lastLayerShape } from '../network/linear-shape.js'

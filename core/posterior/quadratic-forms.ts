@@ -4,9 +4,9 @@
  * For few pairs of outputs one product for each; for many one product of the packed products x_i x_j, i <= j, with the
  * packed symmetric parts of the blocks, which does half the work.
  */
-import { packedRows } from '../curvature/last-layer.js'
+import { eachPackedRows } from '../curvature/packed-rows.js'
 import { arenaArray } from '../kernels/arena.js'
-import { addRowDots, gemm, packedLength, packedProducts, type RealArray } from '../kernels/linear-algebra.js'
+import { addRowDots, gemm, packedLength, type RealArray } from '../kernels/linear-algebra.js'
 import type { OutputLayout } from './term-pairs.js'
 import { narrowed } from './variance-kind.js'
 
@@ -59,14 +59,9 @@ function packedForms(blocks: Blocks, x: RealArray, examples: number): Float64Arr
   const packed = packedBlocks(blocks)
   const length = packedLength(width)
   const values = new Float64Array(examples * pairs)
-  const step = packedRows(width)
-  const products = arenaArray(x, Math.min(step, examples) * length)
-  for (let from = 0; from < examples; from += step) {
-    const count = Math.min(step, examples - from)
-    const part = products.subarray(0, count * length)
-    packedProducts(width, x.subarray(from * width, (from + count) * width), part)
+  eachPackedRows(width, x, examples, (part, from, count) => {
     gemm(false, true, count, pairs, length, 1, part, packed, 0, values.subarray(from * pairs, (from + count) * pairs))
-  }
+  })
   return values
 }
 

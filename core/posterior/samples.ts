@@ -5,8 +5,8 @@
  * The draws are those of one prior precision and noise.
  */
 import type { SampledCurvature } from '../curvature/curvature.js'
-import { splitVectors } from '../curvature/jacobian-products.js'
 import { lastLayerJacobian } from '../curvature/last-layer.js'
+import { splitVectors } from '../curvature/parameter-vectors.js'
 import { OptionError } from '../errors/errors.js'
 import { gemm, type RealArray } from '../kernels/linear-algebra.js'
 import { sumOver } from '../linear-model/lanczos-quadrature.js'

@@ -4,8 +4,8 @@
  * Zhou and Zhu 2022, "Accelerated linearized Laplace approximation for Bayesian deep learning"). With
  * H = R' diag(l) R there and s = 1 / (sigma^2 T), P^-1 = R' diag(1 / (delta + s l)) R = B'B.
  */
-import { splitVectors } from '../curvature/jacobian-products.js'
 import { lastLayerJacobian } from '../curvature/last-layer.js'
+import { splitVectors } from '../curvature/parameter-vectors.js'
 import { OptionError } from '../errors/errors.js'
 import { gemm } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'

@@ -3,7 +3,7 @@
  * J P^-1 J' = (J J' - (J U')(J U')') / delta, from the factors of the Jacobian, of which only what a parameter used in
  * several places needs is written out.
  */
-import { type ParameterVectors, splitVectors } from '../curvature/jacobian-products.js'
+import { type ParameterVectors, splitVectors } from '../curvature/parameter-vectors.js'
 import { asFloat64 } from '../curvature/real.js'
 import { scaledFactors } from '../curvature/scaled-jacobian.js'
 import type { RealArray } from '../kernels/linear-algebra.js'

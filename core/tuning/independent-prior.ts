@@ -5,6 +5,7 @@
 import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 import type { DataFit } from '../posterior/evidence.js'
 import { deviation, type StructuredPosterior } from '../posterior/posterior.js'
+import { joined } from '../tensor/joined.js'
 import { HIGHEST_PRECISION, LOWEST_PRECISION } from './bounds.js'
 
 const MOST_ROUNDS = 500
@@ -19,7 +20,7 @@ const TOLERANCE = 1e-12
 export function tuneIndependentPrior(posterior: StructuredPosterior, data: DataFit,
   leastNoise: number | undefined): PosteriorSettings {
   // Of a diagonal H alone: eigenvalues of any other are not in theta's order, and would be paired with wrong squares.
-  const h = concatenate(posterior.spectrum().values)
+  const h = joined(posterior.spectrum().values)
   const squares = deviation(posterior.mean, posterior.settings).map(d => d * d)
   let settings = posterior.settings
   for (let round = 0; round < MOST_ROUNDS; round++) {
@@ -40,14 +41,4 @@ export function tuneIndependentPrior(posterior: StructuredPosterior, data: DataF
 function bestPrecision(h: number, q: number): number {
   const root = q > 0 ? 2 * h / (q * h + Math.sqrt(q * h * (q * h + 4))) : Infinity
   return Math.min(HIGHEST_PRECISION, Math.max(LOWEST_PRECISION, Number.isNaN(root) ? LOWEST_PRECISION : root))
-}
-
-function concatenate(lists: readonly Float64Array[]): Float64Array {
-  const all = new Float64Array(lists.reduce((sum, list) => sum + list.length, 0))
-  let at = 0
-  for (const list of lists) {
-    all.set(list, at)
-    at += list.length
-  }
-  return all
 }

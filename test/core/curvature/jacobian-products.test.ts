@@ -1,8 +1,9 @@
 /** @file Products with a factored Jacobian against the Jacobian written out. */
 import t from 'tap'
-import { addTransposedProduct, jacobianGram, jacobianTimes, joinVectors, ownGram, splitVectors,
-  zeroVectors } from '../../../core/curvature/jacobian-products.js'
+import { jacobianGram, ownGram } from '../../../core/curvature/jacobian-gram.js'
+import { addTransposedProduct, jacobianTimes } from '../../../core/curvature/jacobian-products.js'
 import { denseJacobian, joinJacobians, outputJacobian, selectExamples } from '../../../core/curvature/jacobian.js'
+import { joinVectors, splitVectors, zeroVectors } from '../../../core/curvature/parameter-vectors.js'
 import { relativeDifference } from '../../support/compare.js'
 import { jacobianOf } from '../../support/linear-problems.js'
 import { drawer, mixedNetworks } from '../../support/random-network.js'

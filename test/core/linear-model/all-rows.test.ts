@@ -1,7 +1,8 @@
 /** @file The linear model by products with J and J' alone, against the one that is solved exactly. */
 import t from 'tap'
-import { jacobianTimes, splitVectors } from '../../../core/curvature/jacobian-products.js'
+import { jacobianTimes } from '../../../core/curvature/jacobian-products.js'
 import { selectExamples } from '../../../core/curvature/jacobian.js'
+import { splitVectors } from '../../../core/curvature/parameter-vectors.js'
 import { chosenEngine } from '../../../core/engine/chosen-engine.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH } from '../../../core/graph/graph.js'
