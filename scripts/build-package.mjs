@@ -3,7 +3,7 @@
  * each of several hundred modules would cost a program and every one of its threads half a millisecond and 50 kB.
  *
  * Entries share what they have in common, so their classes are the same. Threads' modules lie beside all others, where
- * node/runtime/module-beside.ts looks for them. Packages stay outside. Names stay as they are, for stacks of errors.
+ * node/runtime/module-beside.ts looks for them. Packages stay outside. Names and lines stay, which errors show.
  */
 import { build } from 'esbuild'
 import { readdirSync } from 'node:fs'
@@ -57,6 +57,5 @@ await build({
   target: 'node20',
   plugins: [WORKER_BESIDE],
   minifySyntax: true,
-  minifyWhitespace: true,
   logLevel: 'warning',
 })
