@@ -23,8 +23,7 @@ export type ArrayInput = NdArray | NestedNumbers | PlainTyped | { readonly data:
 /**
  * An array from outside as a tensor.
  * @param name what the array is called in messages
- * @throws DataError BAD_ARRAY when it is not an array of numbers, or ragged; BAD_LABELS-like hints are left to the
- * caller
+ * @throws DataError BAD_ARRAY when it is not an array of numbers, or ragged
  */
 export function toTensor(value: unknown, name: string): Tensor {
   if (isNdArray(value)) return fromNdArray(value, name)

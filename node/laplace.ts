@@ -32,15 +32,27 @@ export interface LaplaceFit<L extends Likelihood = Likelihood> {
   /**
    * Fits the posterior to rows and their labels, or to an (async) iterable of batches, and tunes the prior unless told
    * otherwise.
+   * @param x inputs, one example a row: an array, or one an input
+   * @param y classification: N class numbers; otherwise N x C
    * @throws ShapeError, DataError, ResourceError, NumericalError, CancelledError
    */
   fit(x: ExamplesInput, y: ArrayInput, work?: FitWork): Promise<Posterior<L>>
   fit(batches: Batches, y?: undefined, work?: WorkOptions): Promise<Posterior<L>>
-  /** Sums over some of the data; partial fits add up (`mergePartialFits`). */
+  /**
+   * Sums over some of the data, a chunk: partial fits add up (`mergePartialFits`).
+   * @throws OptionError BAD_COMBINATION for structure 'lowrank', of which nothing adds up; as `fit`
+   */
   fitPartial(x: ExamplesInput, y: ArrayInput, work?: FitWork): Promise<PartialFit>
-  /** The posterior of merged partial fits; with the training data once more it is tuned by `linearized`. */
+  /**
+   * The posterior of merged partial fits; with the training data once more it is tuned by `linearized`, without them by
+   * `marglik`.
+   * @throws StateError DIGEST_MISMATCH when the sums belong to another network or other options; as `fit`
+   */
   fitMerged(partial: PartialFit, data?: ArrayBatch, work?: WorkOptions): Promise<Posterior<L>>
-  /** What a fit to so many rows, its predictions and its file will take, in bytes and seconds. */
+  /**
+   * What a fit to so many rows, its predictions and its file will take: bytes beyond what the process holds, seconds.
+   * @throws OptionError, ResourceError OUT_OF_MEMORY where one example alone is beyond `memoryLimit`
+   */
   forecast(request: ForecastRequest): Forecast
 }
 
@@ -151,7 +163,7 @@ async function* batchesOf(batches: unknown): AsyncGenerator<Batch> {
 /**
  * The posterior that `save` wrote.
  * @throws UntrustedInputError when the bytes are not a posterior; OptionError when it was saved without its network and
- * none is given
+ * none is given; StateError DIGEST_MISMATCH when another one is given
  */
 export function loadPosterior(bytes: Uint8Array, options: { readonly network?: Graph | undefined } = {}): Posterior {
   return new Posterior(coreLoad(bytes, options, nodeRuntime))
@@ -159,6 +171,10 @@ export function loadPosterior(bytes: Uint8Array, options: { readonly network?: G
 
 /**
  * Scores predictions on held-out labels: nll, ece, brier, accuracy; regression: nll, rmse, crps, coverage, sharpness.
+ * @param y labels as in `fit`
+ * @param prediction `probabilities` N x C (binary: N x 1); of numbers `mean` N x C, and `variance` N x C without noise
+ * @param sigmaNoise observation noise of regression
+ * @throws OptionError, DataError, ShapeError
  */
 export function metrics(likelihood: Likelihood, y: ArrayInput,
   prediction: { readonly mean?: ArrayInput, readonly variance?: ArrayInput, readonly probabilities?: ArrayInput },

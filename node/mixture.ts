@@ -30,12 +30,16 @@ export class Mixture<L extends Likelihood = Likelihood> extends Predictor<L, Cor
     return Object.create(Mixture.prototype, { core: { value: core, enumerable: true } }) as Mixture<L>
   }
 
-  /** They sum to 1. */
+  /** One for each member; they sum to 1. */
   get weights(): Float64Array {
     return this.core.weights
   }
 
-  /** The mixture with intervals or sets of classes calibrated by rows that its members have not seen. */
+  /**
+   * The mixture with intervals or sets of classes calibrated by rows that its members have not seen: those of new rows
+   * hold the truth with the probability of their level (Vovk et al. 2005).
+   * @throws OptionError for options, and where x and y are missing; ShapeError, DataError, CancelledError
+   */
   async conformalize(x: ExamplesInput, y: ArrayInput, given: ConformalOptions & WorkOptions = {}): Promise<Mixture<L>> {
     const { signal, onProgress, ...options } = optionsObject('conformalize', given)
     const work = coreWork('conformalize', { signal, onProgress })

@@ -1,5 +1,4 @@
 /** @file The fitted posterior at the public border: arrays in, ndarrays out. */
-import type { NdArray } from 'ndarray'
 import { type OnnxExportOptions, posteriorModel } from '../adapters/onnx/index.js'
 import type { ConformalOptions, TuneOptions } from '../core/answer/posterior-options.js'
 import type { PosteriorSummary } from '../core/answer/posterior-summary.js'
@@ -7,11 +6,7 @@ import { optionsObject } from '../core/errors/suggest.js'
 import type { Figures } from '../core/laplace/figures.js'
 import type { LaplacePosterior } from '../core/laplace/laplace-posterior.js'
 import type { PriorChanges } from '../core/options/hyperparameters.js'
-import type { Likelihood, Structure, Subset, TuneMethod } from '../core/options/words.js'
-import type { CurvatureMatrix } from '../core/posterior/curvature-matrix.js'
-import type { Marginals } from '../core/posterior/posterior.js'
-import type { Choice } from '../core/tuning/choice.js'
-import type { TrainingSummary } from '../core/tuning/training-scores.js'
+import type { Likelihood } from '../core/options/words.js'
 import { report as reportPage, type ReportOptions } from '../report/report.js'
 import { type ArrayInput, type ExamplesInput, toExamples, toNdArray, toTensor } from './arrays.js'
 import { coreWork, fitWork, toBatch, toOutliers } from './core-arguments.js'
@@ -19,115 +14,33 @@ import { describePosterior } from './describe.js'
 import { writeWhole } from './files/write-file.js'
 import { writeModel } from './files/write-model.js'
 import type { ArrayBatch, FitWork, WorkOptions } from './options.js'
+import { PosteriorQuantities } from './posterior-quantities.js'
 import type { Array64 } from './prediction.js'
-import { Predictor } from './predictor.js'
 import { attended } from './runtime/attended.js'
 
 /**
  * A fitted posterior. It never changes: new hyper-parameters make a new one. Its predictions are those of likelihood L.
  */
-export class Posterior<L extends Likelihood = Likelihood> extends Predictor<L, LaplacePosterior> {
-  get subset(): Subset {
-    return this.core.subset
-  }
-  get structure(): Structure {
-    return this.core.structure
-  }
-  get outputs(): number {
-    return this.core.outputs
-  }
-  get parameterCount(): number {
-    return this.core.parameterCount
-  }
-  get examples(): number {
-    return this.core.examples
-  }
-  get tuned(): TuneMethod {
-    return this.core.tuned
-  }
-  get effectiveParameters(): number | undefined {
-    return this.core.effectiveParameters
-  }
-  get notes(): readonly string[] {
-    return this.core.notes
-  }
-  get choice(): Choice | undefined {
-    return this.core.choice
-  }
-  get training(): TrainingSummary | undefined {
-    return this.core.training
-  }
-  get seed(): number {
-    return this.core.seed
-  }
-  get digest(): string {
-    return this.core.digest
-  }
-  get loss(): number {
-    return this.core.loss
-  }
-  get mean(): Float64Array {
-    return this.core.mean
-  }
-  get priorPrecision(): number | Float64Array {
-    return this.core.priorPrecision
-  }
-  get priorPrecisionDiag(): Float64Array {
-    return this.core.priorPrecisionDiag
-  }
-  get priorMean(): number | Float64Array {
-    return this.core.priorMean
-  }
-  get sigmaNoise(): number | Float64Array {
-    return this.core.sigmaNoise
-  }
-  get noiseCovariance(): NdArray | undefined {
-    const covariance = this.core.noiseCovariance
-    return covariance && toNdArray(covariance)
-  }
-  get temperature(): number {
-    return this.core.temperature
-  }
-  get H(): CurvatureMatrix {
-    return this.core.H
-  }
-  get posteriorPrecision(): CurvatureMatrix {
-    return this.core.posteriorPrecision
-  }
-  get logLikelihood(): number {
-    return this.core.logLikelihood
-  }
-  get scatter(): number {
-    return this.core.scatter
-  }
-  get logDetPosteriorPrecision(): number {
-    return this.core.logDetPosteriorPrecision
-  }
-  get logDetPriorPrecision(): number {
-    return this.core.logDetPriorPrecision
-  }
-  get logDetRatio(): number {
-    return this.core.logDetRatio
-  }
-
+export class Posterior<L extends Likelihood = Likelihood> extends PosteriorQuantities<L> {
+  /**
+   * log p(D) = log p(D | theta) - 1/2 (log|P| - log|P0| + scatter), also for other hyper-parameters.
+   * @throws OptionError BAD_OPTION; NumericalError NOT_POSITIVE_DEFINITE
+   */
   logMarginalLikelihood(changes: Pick<PriorChanges, 'priorPrecision' | 'sigmaNoise'> = {}): number {
     return this.core.logMarginalLikelihood(changes)
   }
-  marginals(): Marginals {
-    return this.core.marginals()
-  }
-  posteriorVariance(): Float64Array {
-    return this.core.posteriorVariance()
-  }
-  posteriorCovariance(): Array64 {
-    return toNdArray(this.core.posteriorCovariance())
-  }
+
+  /** What is known of the posterior, as plain values. */
   summary(): PosteriorSummary {
     return this.core.summary()
   }
+
+  /** The posterior as bytes, with its network unless told otherwise; `loadPosterior` reads them. */
   save(options: { readonly network?: boolean | undefined } = {}): Uint8Array {
     return this.core.save(options)
   }
+
+  /** The posterior of the same data under other hyper-parameters. @throws OptionError BAD_OPTION */
   withPrior(changes: PriorChanges): Posterior<L> {
     return new Posterior<L>(this.core.withPrior(changes))
   }
@@ -135,6 +48,8 @@ export class Posterior<L extends Likelihood = Likelihood> extends Predictor<L, L
   /**
    * The posterior of the data and these rows, under the same prior: data that come piece by piece. For posteriors that
    * are sums (structures kron, full, diag, blockdiag) under a prior that is given, or tuned by `marglik` or `grid`.
+   * @param y labels as in `fit`
+   * @throws OptionError BAD_COMBINATION for other posteriors; ShapeError, DataError, CancelledError
    */
   async addRows(x: ExamplesInput, y: ArrayInput, work: FitWork = {}): Promise<Posterior<L>> {
     return new Posterior<L>(await withRows(this.core, 'addRows', x, y, work))
@@ -143,6 +58,7 @@ export class Posterior<L extends Likelihood = Likelihood> extends Predictor<L, L
   /**
    * The posterior of the data without these rows, under the same prior (unlearning); what the network has learnt from
    * them stays in its weights. Posteriors as for `addRows`.
+   * @throws as addRows; DataError BAD_ARRAY where the rows were not among the data, EMPTY_DATA where none are left
    */
   async forget(x: ExamplesInput, y: ArrayInput, work: FitWork = {}): Promise<Posterior<L>> {
     return new Posterior<L>(await withRows(this.core, 'forget', x, y, work))
@@ -150,7 +66,10 @@ export class Posterior<L extends Likelihood = Likelihood> extends Predictor<L, L
 
   /**
    * The posterior with its intervals or sets of classes calibrated by rows that it has not seen, or without rows by
-   * the training rows, each predicted without itself (approximate); `predict(x, { level })` then gives them.
+   * the training rows, each predicted without itself (approximate); `predict(x, { level })` then gives them. With
+   * rows the coverage of new ones has a guarantee (Vovk et al. 2005).
+   * @throws OptionError, ShapeError, DataError, CancelledError; StateError NOT_FITTED without rows where none was left
+   * out
    */
   async conformalize(x?: ExamplesInput, y?: ArrayInput,
     given: ConformalOptions & WorkOptions = {}): Promise<Posterior<L>> {
@@ -165,6 +84,10 @@ export class Posterior<L extends Likelihood = Likelihood> extends Predictor<L, L
   /**
    * What single training rows do: outputs, variances and loss of each by the posterior without it (leave-one-out), and
    * by how much the outputs of the rows `at` would change without it, M x C x N.
+   * @param given `sampleWeight`: those of the rows in a weighted fit, N
+   * @returns mean and variance N x C, loss N
+   * @throws OptionError BAD_COMBINATION for posteriors that answer by a linear model; ResourceError, ShapeError,
+   * DataError, CancelledError
    */
   async influence(x: ExamplesInput, y: ArrayInput,
     given: WorkOptions & { readonly at?: ExamplesInput | undefined,
@@ -183,7 +106,7 @@ export class Posterior<L extends Likelihood = Likelihood> extends Predictor<L, L
       change: change && toNdArray(change) }
   }
 
-  /** What `report` draws, as plain numbers. */
+  /** What `report` draws, as plain numbers. @throws ShapeError, DataError, OptionError, CancelledError */
   async figures(x: ExamplesInput, y: ArrayInput,
     given: { readonly outliers?: ExamplesInput | undefined } & WorkOptions = {}): Promise<Figures> {
     const { signal, onProgress, outliers, ...options } = optionsObject('figures', given)
@@ -196,6 +119,7 @@ export class Posterior<L extends Likelihood = Likelihood> extends Predictor<L, L
    * One HTML page that loads nothing: what was fitted, network, temperature and posterior side by side on rows that
    * none of them has seen, and pictures. Needs the packages vega, vega-lite and
    * vega-interpreter.
+   * @throws ResourceError MISSING_DEPENDENCY without them; ShapeError, DataError, OptionError, CancelledError
    */
   async report(x: ExamplesInput, y: ArrayInput, given:
     & { readonly outliers?: ExamplesInput | undefined }
@@ -207,17 +131,20 @@ export class Posterior<L extends Likelihood = Likelihood> extends Predictor<L, L
       ...toOutliers(outliers) }, work)
   }
 
-  /** Draws of the weights, count x P. */
+  /** Draws of the weights, count x P. @throws OptionError BAD_OPTION, ResourceError OUT_OF_MEMORY */
   sample(count: number, options: { readonly seed?: number | undefined } = {}): Array64 {
     return toNdArray(this.core.sample(count, options))
   }
 
-  /** Log density at theta: P, or S x P. */
+  /** Log density at theta: P, or S x P. @returns S numbers @throws ShapeError */
   logProb(theta: ArrayInput): Array64 {
     return toNdArray(this.core.logProb(toTensor(theta, 'theta')))
   }
 
-  /** The posterior with the prior (and noise) tuned; `linearized` needs the training data, `grid` held-out examples. */
+  /**
+   * The posterior with the prior (and noise) tuned; `linearized` needs the training data, `grid` held-out examples.
+   * @throws OptionError BAD_COMBINATION; StateError, ShapeError, DataError, CancelledError
+   */
   async tune(
     given: TuneOptions & WorkOptions & {
       readonly data?: ArrayBatch | undefined

@@ -23,9 +23,12 @@ export abstract class Predictor<L extends Likelihood, C extends LaplacePosterior
     this.core = core
   }
 
+  /** What the outputs are. */
   get likelihood(): L {
     return this.core.likelihood as L
   }
+
+  /** How intervals and sets are calibrated; undefined where they are not. */
   get conformal(): CalibrationSummary | undefined {
     return this.core.conformal
   }
@@ -37,12 +40,15 @@ export abstract class Predictor<L extends Likelihood, C extends LaplacePosterior
     return ndarraysOf<L>(await attended(this.core, work).predict(toExamples(x, 'x'), options, work))
   }
 
-  /** Draws of the raw outputs, count x N x C; those of a mixture are each of a member drawn by its weight. */
+  /**
+   * Draws of the raw outputs, count x N x C; those of a mixture are each of a member drawn by its weight.
+   * @throws ShapeError, DataError, OptionError, CancelledError
+   */
   async functionalSamples(x: ExamplesInput, count: number, given: SampleOptions & WorkOptions = {}): Promise<Array64> {
     return drawn(this.core, 'functionalSamples', x, count, given)
   }
 
-  /** Draws of predictions: probabilities, or means for regression; count x N x C. */
+  /** Draws of predictions, count x N x C: probabilities, or means for regression. @throws as functionalSamples */
   async predictiveSamples(x: ExamplesInput, count: number, given: SampleOptions & WorkOptions = {}): Promise<Array64> {
     return drawn(this.core, 'predictiveSamples', x, count, given)
   }
@@ -50,6 +56,7 @@ export abstract class Predictor<L extends Likelihood, C extends LaplacePosterior
   /**
    * Gradients of mean, variance and (link probit; classes) probabilities with respect to each row's input: N x C, then
    * the shape of an input.
+   * @throws OptionError BAD_COMBINATION; GraphError NOT_DIFFERENTIABLE; ShapeError, DataError, CancelledError
    */
   async inputGradients(x: ExamplesInput,
     given: WorkOptions = {}): Promise<{ mean: Array64, variance: Array64, probabilities: Array64 | undefined }> {
@@ -59,7 +66,10 @@ export abstract class Predictor<L extends Likelihood, C extends LaplacePosterior
       probabilities: probabilities && toNdArray(probabilities) }
   }
 
-  /** Outputs and their covariances: N x C x C, or (N C) x (N C) with `joint`. */
+  /**
+   * Outputs, N x C, and their covariances J P^-1 J': N x C x C, or (N C) x (N C) with `joint`.
+   * @throws ShapeError, DataError, CancelledError
+   */
   async functionalVariance(x: ExamplesInput,
     given: { readonly joint?: boolean | undefined } & WorkOptions = {}
   ): Promise<
@@ -71,7 +81,10 @@ export abstract class Predictor<L extends Likelihood, C extends LaplacePosterior
     return { mean: toNdArray(mean), covariance: toNdArray(covariance) }
   }
 
-  /** The plain network: logits or means, N x C; of a mixture the mean of its networks' outputs. */
+  /**
+   * The plain network: logits or means, N x C; of a mixture the mean of its networks' outputs.
+   * @throws ShapeError, DataError, CancelledError
+   */
   async forward(x: ExamplesInput, given: WorkOptions = {}): Promise<Array64> {
     const work = coreWork('forward', given)
     return toNdArray(await attended(this.core, work).forward(toExamples(x, 'x'), work))
@@ -80,6 +93,8 @@ export abstract class Predictor<L extends Likelihood, C extends LaplacePosterior
   /**
    * Network, temperature scaling and posterior (or mixture) side by side on rows that none of them has seen; `outliers`
    * are rows that are no data, without labels: how well is each of them told?
+   * @param y labels as in `fit`
+   * @throws ShapeError, DataError, OptionError, CancelledError
    */
   async compare(x: ExamplesInput, y: ArrayInput,
     given: { readonly outliers?: ExamplesInput | undefined } & WorkOptions = {}): Promise<Comparison> {

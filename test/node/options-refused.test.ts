@@ -4,6 +4,8 @@ import t from 'tap'
 import { LaplaceError } from '../../core/errors/errors.js'
 import * as library from '../../index.js'
 import { laplace, loadPosterior, Mixture, Posterior, readNetwork } from '../../index.js'
+import { PosteriorQuantities } from '../../node/posterior-quantities.js'
+import { Predictor } from '../../node/predictor.js'
 
 const iris = new URL('../fixtures/cases/tabular-iris/model.onnx', import.meta.url)
 const x = Array.from({ length: 30 }, (_, i) => [5 + i % 3, 3, 1 + i % 4, 0.2 * (i % 5)])
@@ -69,9 +71,9 @@ t.test('58 the audit knows every export and every method', async t => {
   const { functions, methods } = await calls()
   const exported = Object.entries(library).filter(([, value]) => typeof value === 'function').map(([name]) => name)
   t.same(exported.filter(name => !functions.has(name) && !PLAIN.includes(name) && !OTHERS.includes(name)), [])
-  const own = Object.entries(Object.getOwnPropertyDescriptors(Posterior.prototype)).filter(([, { value }]) =>
-    typeof value === 'function'
-  ).map(([name]) => name)
+  const classes = [Posterior, PosteriorQuantities, Predictor]
+  const own = classes.flatMap(({ prototype }) => Object.entries(Object.getOwnPropertyDescriptors(prototype)))
+    .filter(([, { value }]) => typeof value === 'function').map(([name]) => name)
   t.same(own.filter(name => !methods.has(name) && !PLAIN_METHODS.includes(name)), [])
 })
 
