@@ -59,10 +59,6 @@ export function regressionFit({ problem, theta, deviation, prior, held }: WholeP
   const answer = chosen === undefined
     ? own
     : { ...own, networkWeight: 1 - chosen.linearWeight, linearWeight: chosen.linearWeight }
-  const means = new Float64Array(examples)
-  models.forEach(({ leftOut, sigma }) => {
-    for (let n = 0; n < examples; n++) means[n] += leftOut.variance[n] / (sigma * sigma) / outputs
-  })
   return {
     curvature: { structure: 'lowrank', size: theta.length, prior,
       models: models.map((model, c) =>
@@ -79,7 +75,7 @@ export function regressionFit({ problem, theta, deviation, prior, held }: WholeP
     scores: [{ scale: 1, nll: leaveOneOutGaussianNll(problem, models) }],
     networkNll: gaussianNllOf(problem, models),
     ratio,
-    trainingVariances: means.sort(),
+    trainingVariances: relativeVariances(models, examples),
     leftOut: { kind: 'residuals', scores: models.map((model, c) => {
       const scores = leftOutScores(problem, model, c)
       return untrained === undefined || chosen !== undefined ? scores : inUnitsOfExcess(scores)
@@ -89,6 +85,15 @@ export function regressionFit({ problem, theta, deviation, prior, held }: WholeP
       ...(effectiveParameters < LEAST_PARAMETERS ? [noiseNote(outputs, c)] : []),
     ]),
   }
+}
+
+/** Leave-one-out variances over those of the noise, mean over the outputs, ascending: N. */
+function relativeVariances(models: readonly OutputModel[], examples: number): Float64Array {
+  const means = new Float64Array(examples)
+  for (const { leftOut, sigma } of models) {
+    for (let n = 0; n < examples; n++) means[n] += leftOut.variance[n] / (sigma * sigma) / models.length
+  }
+  return means.sort()
 }
 
 function noiseNote(outputs: number, c: number): string {

@@ -57,25 +57,11 @@ export async function sharedRows(pool: WorkerPool, evaluator: Evaluator, x: Inpu
   for (const { worker, number, from, to } of parts) {
     await worker.keepRows(number, sliceExamples(x, inputs, from, to), to - from)
   }
-  const productsOf = async (request: (part: Part) => RowRequest, told: Told = untold): Promise<Float64Array[]> => {
-    const taken = parts.map(() => 0)
-    const results: Float64Array[] = []
-    // One after another in the same thread, whose programs share their memory.
-    await Promise.all([...new Set(parts.map(({ worker }) => worker))].map(async worker => {
-      for (const [i, part] of parts.entries()) {
-        if (part.worker === worker) {
-          results[i] = await productOf(part, request(part), work, own => {
-            taken[i] = own
-            told(taken.reduce((a, b) => a + b))
-          })
-        }
-      }
-    }))
-    return results
-  }
+  const products = (request: (part: Part) => RowRequest, told?: Told): Promise<Float64Array[]> =>
+    productsOf(parts, request, work, told)
   return {
     async times(v) {
-      const images = await productsOf(() => ({ kind: 'times', v }))
+      const images = await products(() => ({ kind: 'times', v }))
       const all = new Float64Array(examples * outputs)
       images.forEach((image, i) => {
         all.set(image, parts[i].from * outputs)
@@ -83,7 +69,7 @@ export async function sharedRows(pool: WorkerPool, evaluator: Evaluator, x: Inpu
       return all
     },
     transposedTimes: async u =>
-      sumOf(await productsOf(({ from, to }) => ({ kind: 'transposed', u: u.slice(from * outputs, to * outputs) }))),
+      sumOf(await products(({ from, to }) => ({ kind: 'transposed', u: u.slice(from * outputs, to * outputs) }))),
     async curvatureTimes(root, vectors, vectorCount) {
       const size = vectors.length / Math.max(1, vectorCount)
       const all = new Float64Array(vectors.length)
@@ -92,7 +78,7 @@ export async function sharedRows(pool: WorkerPool, evaluator: Evaluator, x: Inpu
         const block = vectors.slice(k * size, (k + atOnce) * size)
         const own = precision === 'float32' ? Float32Array.from(block) : block
         all.set(sumOf(
-          await productsOf(({ from, to }) => ({ kind: 'curvature', root: ownRoot(root, outputs, from, to), vectors: own,
+          await products(({ from, to }) => ({ kind: 'curvature', root: ownRoot(root, outputs, from, to), vectors: own,
             count: own.length / size })
           ),
         ), k * size)
@@ -100,7 +86,7 @@ export async function sharedRows(pool: WorkerPool, evaluator: Evaluator, x: Inpu
       return all
     },
     squares: async request =>
-      sumOf(await productsOf(() => ({ kind: 'squares', ...request }), done => {
+      sumOf(await products(() => ({ kind: 'squares', ...request }), done => {
         work.onProgress?.({ stage: 'fit', done, total: examples })
       })),
     dispose,
@@ -111,6 +97,23 @@ export async function sharedRows(pool: WorkerPool, evaluator: Evaluator, x: Inpu
 type Told = (taken: number) => void
 
 const untold: Told = () => undefined
+
+/** What is asked of every part, one after another in the same thread, whose programs share their memory. */
+async function productsOf(parts: readonly Part[], request: (part: Part) => RowRequest, work: WorkOptions,
+  told: Told = untold): Promise<Float64Array[]> {
+  const taken = parts.map(() => 0)
+  const results: Float64Array[] = []
+  await Promise.all([...new Set(parts.map(({ worker }) => worker))].map(async worker => {
+    for (const [i, part] of parts.entries()) {
+      if (part.worker !== worker) continue
+      results[i] = await productOf(part, request(part), work, own => {
+        taken[i] = own
+        told(taken.reduce((a, b) => a + b))
+      })
+    }
+  }))
+  return results
+}
 
 /** Step by step, so that another thread's work can be cancelled. */
 async function productOf({ worker, number, from, to }: Part, request: RowRequest, { signal }: WorkOptions,
