@@ -16,7 +16,7 @@ from ._exceptions import LaplaceWarning
 from ._external_data import ExternalData, external_files
 from ._fitting import Fitting
 from ._hyper_parameters import HyperParameters
-from ._models import Architecture, load_architecture, network_params
+from ._models import Architecture, network_params, reading_hints
 from ._onnx_export import OnnxExport
 from ._options import (
     Tensors,
@@ -26,7 +26,6 @@ from ._options import (
     as_numbers,
     as_structure,
     as_subset,
-    as_tensors,
     fit_options,
 )
 from ._own_likelihood import OwnLikelihood
@@ -329,20 +328,13 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
         self._connect(client or default_client(), progress)
         self._label_key = dict_key_y
         self.model = model
-        self._own = None if isinstance(likelihood, str) or not isinstance(likelihood, OwnLikelihood) else likelihood
-        self.likelihood = str(likelihood) if self._own is None else "custom"
-        self.subset_of_weights = subset_of_weights
-        open_structure = hessian_structure is None and subset_of_weights == AUTO
-        usual = "full" if subset_of_weights == "subnetwork" else "kron"
-        self.hessian_structure = hessian_structure or (AUTO if open_structure else usual)
+        structure = self._take_words(likelihood, subset_of_weights, hessian_structure)
         tunes_noise = isinstance(sigma_noise, str) and sigma_noise == "full"
-        given = _given_prior(prior_precision, prior_mean, None if tunes_noise else sigma_noise, temperature)
-        self._given = set(given)
-        self._prior = {**DEFAULT_PRIOR, **given}
+        self._take_prior(prior_precision, prior_mean, None if tunes_noise else sigma_noise, temperature)
         self._options = fit_options(
             likelihood=self.likelihood,
             **as_subset(subset_of_weights, subnetwork_indices),
-            structure=None if open_structure else as_structure(self.hessian_structure),
+            structure=structure,
             curvature=curvature,
             draws=draws,
             blocks=blocks,
@@ -368,22 +360,44 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
             classAxis=class_axis,
             lastLayerName=last_layer_name,
         )
-        self._hints = {
-            "architecture": load_architecture(architecture),
-            "activation": activation,
-            "input": input,
-            "output": output,
-            "parameters": as_tensors(parameters, "parameters"),
-            "freeze": as_tensors(freeze, "freeze"),
-            "model": model_name,
-            "inputSize": input_size if input_size is None or isinstance(input_size, int) else list(input_size),
-            "dimensions": None if dimensions is None else dict(dimensions),
-            "files": external_files(model, external_data, self._client),
-        }
+        self._hints = reading_hints(
+            architecture=architecture,
+            activation=activation,
+            input=input,
+            output=output,
+            parameters=parameters,
+            freeze=freeze,
+            model_name=model_name,
+            input_size=input_size,
+            dimensions=dimensions,
+            files=external_files(model, external_data, self._client),
+        )
         self._network_params = network_params(model, self._hints)
         self._network_read = False
         self._summary = {}
         self._blob = None
+
+    def _take_words(self, likelihood: str | OwnLikelihood, subset: str, structure: str | None) -> str | None:
+        """Keeps the words that `repr` says. Returns the protocol's word for the structure; None: the fit chooses."""
+        self._own = None if isinstance(likelihood, str) or not isinstance(likelihood, OwnLikelihood) else likelihood
+        self.likelihood = str(likelihood) if self._own is None else "custom"
+        self.subset_of_weights = subset
+        if structure is None and subset == AUTO:
+            self.hessian_structure = AUTO
+            return None
+        self.hessian_structure = structure or ("full" if subset == "subnetwork" else "kron")
+        return as_structure(self.hessian_structure)
+
+    def _take_prior(self, prior_precision: Any, prior_mean: Any, sigma_noise: Any, temperature: Any) -> None:
+        """Keeps the hyper-parameters by the names of the protocol, and which of them were given."""
+        given = {
+            "priorPrecision": None if prior_precision is None else as_numbers(prior_precision, "prior_precision"),
+            "priorMean": None if prior_mean is None else as_numbers(prior_mean, "prior_mean"),
+            "sigmaNoise": None if sigma_noise is None else as_noise(sigma_noise, "sigma_noise"),
+            "temperature": None if temperature is None else as_number(temperature, "temperature"),
+        }
+        self._given = {key for key, value in given.items() if value is not None}
+        self._prior = {key: DEFAULT_PRIOR[key] if value is None else value for key, value in given.items()}
 
     def __repr__(self) -> str:
         words = (
@@ -412,14 +426,3 @@ def load(
     """
     data = bytes(path) if isinstance(path, (bytes, bytearray)) else Path(path).read_bytes()
     return Laplace.from_bytes(data, model=model, example=example, client=client)
-
-
-def _given_prior(prior_precision: Any, prior_mean: Any, sigma_noise: Any, temperature: Any) -> dict[str, Any]:
-    """The hyper-parameters that were given, by the names of the protocol."""
-    given = {
-        "priorPrecision": None if prior_precision is None else as_numbers(prior_precision, "prior_precision"),
-        "priorMean": None if prior_mean is None else as_numbers(prior_mean, "prior_mean"),
-        "sigmaNoise": None if sigma_noise is None else as_noise(sigma_noise, "sigma_noise"),
-        "temperature": None if temperature is None else as_number(temperature, "temperature"),
-    }
-    return {key: value for key, value in given.items() if value is not None}

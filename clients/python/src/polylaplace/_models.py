@@ -14,6 +14,7 @@ from ._data import to_array
 from ._examples import Examples
 from ._exceptions import DataError, GraphError, OptionError, StateError
 from ._keras_models import is_keras_model, keras_file, keras_outputs
+from ._options import Tensors, as_tensors
 from ._sklearn_models import prepared, surroundings, unwrapped_estimator
 from ._torch_models import torch_module
 
@@ -21,6 +22,34 @@ from ._torch_models import torch_module
 NetworkParams: TypeAlias = dict[str, Any]
 #: A list of layers, or a JSON file of one.
 Architecture: TypeAlias = Sequence[Mapping[str, Any]] | str | os.PathLike[str]
+
+
+def reading_hints(
+    *,
+    architecture: Architecture | None,
+    activation: str | None,
+    input: str | None,
+    output: str | None,
+    parameters: Tensors | None,
+    freeze: Tensors | None,
+    model_name: str | None,
+    input_size: int | Sequence[int] | None,
+    dimensions: Mapping[str, int] | None,
+    files: dict[str, bytes] | None,
+) -> dict[str, Any]:
+    """How a network is read, by the names of the protocol."""
+    return {
+        "architecture": _load_architecture(architecture),
+        "activation": activation,
+        "input": input,
+        "output": output,
+        "parameters": as_tensors(parameters, "parameters"),
+        "freeze": as_tensors(freeze, "freeze"),
+        "model": model_name,
+        "inputSize": input_size if input_size is None or isinstance(input_size, int) else list(input_size),
+        "dimensions": None if dimensions is None else dict(dimensions),
+        "files": files,
+    }
 
 
 def network_params(model: Any, hints: Mapping[str, Any], example: Examples | None = None) -> NetworkParams | None:
@@ -147,7 +176,7 @@ def with_input_size(params: NetworkParams, examples: Examples | None) -> Network
     return {**params, "hints": {**hints, "inputSize": [int(extent) for extent in example.shape[1:]]}}
 
 
-def load_architecture(architecture: Architecture | None) -> list[Mapping[str, Any]] | None:
+def _load_architecture(architecture: Architecture | None) -> list[Mapping[str, Any]] | None:
     """The list of layers of an architecture option."""
     if architecture is None:
         return None
