@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
+import polylaplace.torch as ours
 import pytest
 import torch
-from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
-
-import polylaplace.torch as ours
-from polylaplace.torch.curvature import CurvlinopsHessian
+from polylaplace.torch.curvature import CurvlinopsGGN, CurvlinopsHessian
 from polylaplace.torch.utils import (
     LargestVarianceDiagLaplaceSubnetMask,
     LargestVarianceSWAGSubnetMask,
     ModuleNameSubnetMask,
     ParamNameSubnetMask,
 )
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("double")]
 
@@ -83,6 +84,35 @@ def test_jacobians_and_gradients_are_those_of_autograd(make: Any, subset: str) -
     expected = torch.einsum("ncp,p,nkp->nck", J, la.posterior_variance, J)
     probabilities = (f / torch.sqrt(1 + torch.pi / 8 * expected.diagonal(dim1=1, dim2=2))).softmax(dim=-1)
     torch.testing.assert_close(la(X), probabilities.detach())
+
+
+@pytest.mark.parametrize("make", [dense, Scaled, Recurrent])
+def test_jacobians_of_few_numbers_are_those_of_many(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    X, _ = rows()
+    backend = CurvlinopsGGN(make().eval(), "classification")
+    J, f = backend.jacobians(X)
+    torch.testing.assert_close(f, backend.model(X).detach(), rtol=0, atol=0)
+    x = X.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(backend.jacobians(x, enable_backprop=True)[0].square().sum(), x)
+    monkeypatch.setattr("polylaplace.torch.curvature.curvature._OWN_PARAMETERS", 0)
+    torch.testing.assert_close(J, backend.jacobians(X)[0])
+    (other,) = torch.autograd.grad(backend.jacobians(x, enable_backprop=True)[0].square().sum(), x)
+    torch.testing.assert_close(slope, other)
+
+
+_FIRST_JACOBIANS = """
+import sys, torch
+from polylaplace.torch.curvature import CurvlinopsGGN
+backend = CurvlinopsGGN(torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Linear(5, 3)), "classification")
+x = torch.randn(6, 4)
+backend.jacobians(x), backend.gradients(x, torch.zeros(6, dtype=torch.int64))
+print("torch._dynamo" in sys.modules)
+"""
+
+
+def test_jacobians_of_a_small_network_load_no_compiler() -> None:
+    said = subprocess.run([sys.executable, "-c", _FIRST_JACOBIANS], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "False"
 
 
 @pytest.mark.parametrize("structure", ["full", "kron", "diag", "gp"])

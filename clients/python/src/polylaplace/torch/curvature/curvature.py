@@ -18,6 +18,10 @@ from ..utils.matrix import Kron
 
 __all__ = ["CurvatureInterface", "EFInterface", "GGNInterface", "HessianInterface"]
 
+#: Numbers of a Jacobian up to which it is made with parameters of each row's own, by plain autograd: torch.func, which
+#: is faster beyond, takes a second and tens of megabytes to load what it differentiates with.
+_OWN_PARAMETERS = 1 << 22
+
 
 class CurvatureInterface(CheckedArguments):
     """What a posterior asks of a module; curvature is summed by the core, Jacobians and gradients are torch's own.
@@ -94,9 +98,46 @@ class CurvatureInterface(CheckedArguments):
         """
         if self.last_layer:
             return self.last_layer_jacobians(x, enable_backprop)
-        parts, f = self._row_by_row(x) or self._all_rows(x)
-        J = torch.cat([part.reshape(*f.shape, -1) for part in parts.values()], dim=-1)
+        J, f = self._by_own_parameters(x, enable_backprop) or self._by_functions(x)
         return self._detached(self._of_subnetwork(J), f, enable_backprop)
+
+    def _by_own_parameters(self, x: Any, enable_backprop: bool) -> tuple[Tensor, Tensor] | None:
+        """Jacobians and outputs, with a backward pass for each output of a row; None where another way is taken."""
+        numbers = sum(value.numel() for value in self.params)
+        if not isinstance(x, Tensor) or len(x) * numbers > _OWN_PARAMETERS:
+            return None
+        try:
+            with torch.enable_grad():
+                own = self._parameters_of_rows(len(x))
+                columns = self._of_rows(_row_of, own, x, x).flatten(1).sum(dim=0)
+                if len(columns) * len(x) * numbers > _OWN_PARAMETERS:
+                    return None
+                # The network's own answer, to the last bit: products of one row each round otherwise.
+                f = self.model(x)
+                J = torch.stack([_gradients(column, own, enable_backprop) for column in columns], dim=1)
+        except Exception:
+            # Whatever a module does that cannot be mapped over rows, it does for all of them at once.
+            return None
+        return J.reshape(*f.shape, -1), f
+
+    def _parameters_of_rows(self, rows: int) -> dict[str, Tensor]:
+        """The parameters, for each row by themselves: derivatives by them are those of the row."""
+        return {name: value.expand(rows, *value.shape) for name, value in self.params_dict.items()}
+
+    def _of_rows(self, function: Any, own: dict[str, Tensor], x: Any, y: Tensor) -> Tensor:
+        """A function of each row's outputs, as of a batch of one, and label."""
+        buffers = self.buffers_dict
+
+        def of_one(parameters: dict[str, Tensor], row: Any, label: Tensor) -> Tensor:
+            one = (_batch_of_one(row),)
+            return function(torch.func.functional_call(self.model, (parameters, buffers), one), label)
+
+        return torch.func.vmap(of_one)(own, x, y)
+
+    def _by_functions(self, x: Any) -> tuple[Tensor, Tensor]:
+        """The same where there is more to do than torch.func takes to import, or for modules that need all rows."""
+        parts, f = self._row_by_row(x) or self._all_rows(x)
+        return torch.cat([part.reshape(*f.shape, -1) for part in parts.values()], dim=-1), f
 
     def _row_by_row(self, x: Any) -> tuple[dict[str, Tensor], Tensor] | None:
         """Jacobians by parameter, with a backward pass for each output of a row; None where the module has no such way.
@@ -109,10 +150,8 @@ class CurvatureInterface(CheckedArguments):
         buffers = self.buffers_dict
 
         def outputs(parameters: dict[str, Tensor], row: Tensor) -> tuple[Tensor, Tensor]:
-            out = torch.func.functional_call(self.model, (parameters, buffers), (row[None],))
-            if out.ndim < 2 or len(out) != 1:
-                raise ValueError("The module treats a single row otherwise.")
-            return out[0], out[0]
+            out = _row_of(torch.func.functional_call(self.model, (parameters, buffers), (row[None],)))
+            return out, out
 
         try:
             each = torch.func.vmap(torch.func.jacrev(outputs, has_aux=True), in_dims=(None, 0))
@@ -148,29 +187,29 @@ class CurvatureInterface(CheckedArguments):
         """Gradients (n, P) of the loss of each example, and the sum of the losses, both without `factor`."""
         if self.last_layer:
             J, f = self.last_layer_jacobians(x)
-            residuals, loss = torch.func.grad_and_value(self.lossfunc)(f, y)
-            return torch.einsum("nc,ncp->np", residuals, J), loss
-        parts, losses = self._gradients_by_row(x, y)
-        gradients = torch.cat([part.reshape(len(losses), -1) for part in parts.values()], dim=1)
-        return self._of_subnetwork(gradients).detach(), losses.sum().detach()
+            with torch.enable_grad():
+                loss = self.lossfunc(f.requires_grad_(), y)
+            (residuals,) = torch.autograd.grad(loss, f)
+            return torch.einsum("nc,ncp->np", residuals, J), loss.detach()
+        with torch.enable_grad():
+            gradients, losses = self._gradients_by_row(x, y)
+        return self._of_subnetwork(gradients), losses.sum().detach()
 
-    def _gradients_by_row(self, x: Inputs, y: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """Gradients of each example's loss by parameter, and the losses (n,)."""
-        buffers = self.buffers_dict
-
-        def loss(parameters: dict[str, Tensor], example: Any, label: Tensor) -> tuple[Tensor, Tensor]:
-            one = torch.func.functional_call(self.model, (parameters, buffers), (_batch_of_one(example),))
-            value = self.lossfunc(one, label[None])
-            return value, value
-
-        of_one = torch.func.grad(loss, has_aux=True)
+    def _gradients_by_row(self, x: Inputs, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradients of each example's loss, (n, P), and the losses (n,)."""
         try:
-            return torch.func.vmap(of_one, in_dims=(None, 0, 0))(self.params_dict, x, y)  # type: ignore[no-any-return]
+            own = self._parameters_of_rows(len(y))
+            losses = self._of_rows(lambda out, label: self.lossfunc(out, label[None]), own, x, y)
+            return _gradients(losses.sum(), own), losses
         except RuntimeError:
             # Some modules, recurrent ones for instance, cannot be mapped over rows.
-            rows = [of_one(self.params_dict, _row(x, i), label) for i, label in enumerate(y)]
-        parts = {name: torch.stack([each[name] for each, _ in rows]) for name in rows[0][0]}
-        return parts, torch.stack([value for _, value in rows])
+            each = [self._gradient_of_row(_batch_of_one(_row(x, i)), label) for i, label in enumerate(y)]
+        return torch.cat([gradient for gradient, _ in each]), torch.stack([loss for _, loss in each])
+
+    def _gradient_of_row(self, one: Any, label: Tensor) -> tuple[Tensor, Tensor]:
+        loss = self.lossfunc(self.model(one), label[None])
+        found = torch.autograd.grad(loss, self.params, allow_unused=True, materialize_grads=True)
+        return torch.cat([part.flatten() for part in found])[None], loss
 
     def _of_subnetwork(self, J: Tensor) -> Tensor:
         return J if self.subnetwork_indices is None else J[..., self.subnetwork_indices]
@@ -241,6 +280,26 @@ class HessianInterface(CurvatureInterface):
     """The exact Hessian of the loss; `full` alone has it."""
 
     curvature = "hessian"
+
+
+def _row_of(out: Tensor, _label: Any = None) -> Tensor:
+    """The outputs of the only row of a batch.
+
+    Raises:
+        ValueError: where they are something else.
+    """
+    if out.ndim < 2 or len(out) != 1:
+        raise ValueError("The module treats a single row otherwise.")
+    return out[0]
+
+
+def _gradients(total: Tensor, own: Mapping[str, Tensor], differentiable: bool = False) -> Tensor:
+    """The gradient of a sum over rows by the parameters of each of n rows, (n, P)."""
+    parts = list(own.values())
+    found = torch.autograd.grad(
+        total, parts, retain_graph=True, create_graph=differentiable, allow_unused=True, materialize_grads=True
+    )
+    return torch.cat([part.reshape(len(part), -1) for part in found], dim=1)
 
 
 def _row(x: Any, i: int) -> Any:
