@@ -1,8 +1,8 @@
 /** @file What structures that take the rows of the data more than once need beside the sums, from shapes alone. */
 import { likelihoodModel } from '../likelihood/registry.js'
 import { parameterCount } from '../network/parameter-slot.js'
-import { EIGEN_WORK, multiplicationsPerExample } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
+import { EIGEN_WORK, multiplicationsPerExample } from '../programs/work.js'
 import type { FitTask } from './fit-task.js'
 import { lowRankWay, sumsMatrix, USUAL_RANK, wayCost } from './low-rank-way.js'
 import { bytesOfDraws, workOfDraws } from './sampled-curvature.js'

@@ -2,7 +2,8 @@
 import { likelihoodModel } from '../likelihood/registry.js'
 import { lanczosVectors, usualProducts } from '../linear-model/lanczos.js'
 import { parameterCount } from '../network/parameter-slot.js'
-import { EIGEN_WORK, factorNumbers, gramMultiplications, jacobianMultiplications } from '../programs/cost.js'
+import { factorNumbers } from '../programs/batch-memory.js'
+import { EIGEN_WORK, gramMultiplications, jacobianMultiplications } from '../programs/work.js'
 import type { FitTask } from './fit-task.js'
 import { lanczosBytes } from './leading-by-products.js'
 

@@ -6,7 +6,7 @@ import type { Inputs } from '../network/input-rows.js'
 import { type OutputMoments, outputMoments, type PartsByOutput, type PosteriorParts,
   someVariances } from '../posterior/posterior-parts.js'
 import type { VarianceKind } from '../posterior/variance-kind.js'
-import { positionsAtOnce } from '../programs/cost.js'
+import { positionsAtOnce } from '../programs/batch-size.js'
 import type { Evaluator } from '../programs/evaluator.js'
 
 /** Outputs f (N x T x C) of a batch and their variances (N x T x C) or covariances (N x T x C x C). */

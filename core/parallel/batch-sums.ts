@@ -19,7 +19,7 @@ import { type LikelihoodForm, likelihoodModel } from '../likelihood/registry.js'
 import { weighted, weightedSeeds } from '../likelihood/weighted.js'
 import type { Inputs } from '../network/input-rows.js'
 import type { CurvatureKind, KfacApproximation, Likelihood, SumShape } from '../options/words.js'
-import { positionsAtOnce } from '../programs/cost.js'
+import { positionsAtOnce } from '../programs/batch-size.js'
 import type { Evaluator, Seeds } from '../programs/evaluator.js'
 import { takeRows } from '../tensor/rows.js'
 

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { type Graph, GraphBuilder } from '../../../core/index.js'
 import type { Network } from '../../../core/network/network.js'
-import { engineShare } from '../../../core/programs/cost.js'
+import { engineShare } from '../../../core/programs/work.js'
 
 const linear = (inputs: number, out: number, positions: number) => ({ in: inputs, out, positions, weight: 0, bias: -1 })
 
