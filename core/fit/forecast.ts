@@ -5,9 +5,8 @@
  * first run finds no room in the arena), what is handed over, arrays that the collector has not taken yet. Seconds are
  * counted multiplications over the measured rate of a product.
  */
-import { CALLING_BYTES, type Forecast, forecastOf, FORWARD_SESSION_BYTES, LIBRARY_BYTES, type Need, OTHER_THREAD_BYTES,
-  SESSION_BYTES, type StageForecast, uncollected } from '../budget/forecast.js'
-import { multiplicationRate } from '../budget/rate.js'
+import { CALLING_BYTES, type Forecast, forecastOf, type Need, OTHER_THREAD_BYTES, type StageForecast,
+  uncollected } from '../budget/forecast.js'
 import { decompositionBytes, decompositionCost, inputFactors } from '../curvature/factor-shape.js'
 import { posteriorBytes, restingBytes, sumBytes } from '../curvature/posterior-bytes.js'
 import { knownOptions } from '../errors/suggest.js'
@@ -17,14 +16,16 @@ import { parameterCount } from '../network/parameter-slot.js'
 import { whole } from '../options/option-values.js'
 import { SMALL_DECOMPOSITIONS } from '../parallel/decompositions.js'
 import { threadsFor } from '../parallel/worker-pool.js'
-import { type BatchHeld, batchHeld, denseSizes } from '../programs/batch-memory.js'
+import { batchHeld, denseSizes } from '../programs/batch-memory.js'
 import { batchWithin, positionsAtOnce, predictedAtOnce, seedsAtOnce } from '../programs/batch-size.js'
-import { EIGEN_WORK, engineShare, multiplicationsPerExample, sumsWork, varianceWork } from '../programs/work.js'
+import { EIGEN_WORK, multiplicationsPerExample, sumsWork, varianceWork } from '../programs/work.js'
 import { curvatureSeeds, shardCount } from '../sums/accumulation.js'
 import { KEPT_NUMBERS } from '../sums/row-reservoir.js'
 import { factoredNeed } from './factored-forecast.js'
 import type { FitTask } from './fit-task.js'
 import { forecastLinearModel, forecastWholeFit } from './linear-fit-cost.js'
+import { both, copiesOf, type Load, NONE, overThreads, seconds, secondsOfValues, sessionOf,
+  usesLibrary } from './stage-load.js'
 
 /** What is to be forecast. */
 export interface ForecastRequest {
@@ -49,10 +50,6 @@ const LINEAR_PART = 1.12
 const LINEAR_ONCE = 6 << 20
 /** Rounds of the fixed point for the prior, each with a few Newton steps, as a rule. */
 const ROUNDS = 40
-/** Bytes of intermediate values a second, with what is done to each number beside products. */
-const VALUE_RATE = 4e8
-/** Seconds of what is done once: programs are made, and compiled. */
-const ONCE = 0.02
 /** Bytes a second of a digest and a file. */
 const FILE_RATE = 2e8
 
@@ -101,26 +98,6 @@ function linearNeed({ linear, options }: FitTask, rows: number): Need | undefine
   return { bytes: options.likelihood === 'regression' ? own : LINEAR_PART * own + LINEAR_ONCE, seconds }
 }
 
-/** What a stage holds in the calling thread, and in all others together. */
-interface Load {
-  readonly calling: number
-  readonly others: number
-  /** Arrays that come and go in the calling thread, in all and at a time: its collector takes those of all stages. */
-  readonly passing: number
-  readonly piece: number
-  readonly seconds: number
-  /** What an engine keeps in the calling thread while later stages run. */
-  readonly kept?: number
-}
-
-const NONE: Load = { calling: 0, others: 0, passing: 0, piece: 0, seconds: 0 }
-
-/** One after the other. */
-function both(a: Load, b: Load): Load {
-  return { calling: Math.max(a.calling, b.calling), others: Math.max(a.others, b.others),
-    passing: a.passing + b.passing, piece: Math.max(a.piece, b.piece), seconds: a.seconds + b.seconds }
-}
-
 /** The eigenvectors of Kronecker factors, which threads make ahead where they take long. */
 function decompositionLoad({ evaluator: { layers }, options, runtime }: FitTask, rows: number): Load {
   if (options.structure !== 'kron') return NONE
@@ -149,10 +126,6 @@ function inTurn(stages: readonly (readonly [StageForecast['stage'], Load])[]): S
 
 function countOf(option: string, value: number | undefined): number | undefined {
   return value === undefined ? undefined : whole(option, value, 1)
-}
-
-function seconds(multiplications: number, threads = 1): number {
-  return multiplications / (threads * multiplicationRate())
 }
 
 /** The posterior at its peak. */
@@ -204,87 +177,8 @@ function fitLoad(task: FitTask, rows: number, batch: number, linear: Need | unde
       * (evaluator.work(seeds) + sumsWork(evaluator, options, seeds)), spread.threads) + secondsOfValues(spread) }
 }
 
-/** What the numbers of the batches take beside the products, and what is done once. */
-function secondsOfValues({ rows, threads, held }: Pick<Spread, 'rows' | 'threads' | 'held'>): number {
-  return ONCE + rows * held.working / (threads * VALUE_RATE)
-}
-
-/** Batches that are spread over threads. */
-interface Spread {
-  readonly threads: number
-  readonly rows: number
-  /** Rows of a batch. */
-  readonly size: number
-  readonly rowBytes: number
-  readonly held: BatchHeld
-  /** Whether ONNX Runtime computes the network. */
-  readonly library: boolean
-  /** Bytes of a session of it, beside weights and operators. */
-  readonly session: number
-  /** How many times the values of a batch are held. */
-  readonly copies: number
-  /** Operators of the network. */
-  readonly nodes: number
-  /** Bytes of the factors of one batch, which ONNX Runtime writes apart from their sums. */
-  readonly grams: number
-}
-
 /** Blocks of lower triangles in the network's precision, those of a first run too, over what is summed: measured. */
 const GRAM_PART = 0.8
-
-/** Bytes of programs and graphs of another thread for each operator of the network. */
-const NODE_BYTES = 24 << 10
-/** ONNX Runtime keeps the weights packed; the file, and what it packs them from, are there meanwhile. */
-const SESSION_WEIGHTS = 2.5
-/**
- * ONNX Runtime keeps the room of what it hands over, and doubles what it keeps when it needs more; of convolutions
- * `copiesOf` counts it.
- */
-const LIBRARY_COPIES = 2.5
-/** What ONNX Runtime allots for convolutions it does not give back. */
-const CONVOLUTION_COPIES = 4.5
-/** Bytes of a session for each operator of the network. */
-const SESSION_NODE_BYTES = 24 << 10
-
-/** A first run finds no room in the arena; of a forward pass alone a part only. */
-function copiesOf({ evaluator: { subset, linears } }: FitTask, library: boolean): number {
-  if (subset === 'last_layer') return library ? 1 : 1.5
-  return library && linears.some(({ positions }) => positions > 1) ? CONVOLUTION_COPIES : 2
-}
-
-function sessionOf({ evaluator: { subset } }: FitTask): number {
-  return subset === 'last_layer' ? FORWARD_SESSION_BYTES : SESSION_BYTES
-}
-
-/** Whether ONNX Runtime will compute so much work. */
-function usesLibrary({ evaluator, options, runtime }: FitTask, multiplications: number): boolean {
-  const { engine: name, threads } = options
-  return runtime.expectedEngine?.({ name, threads, precision: evaluator.precision,
-    multiplications: Math.max(1, engineShare(evaluator)) * multiplications }) === 'onnxruntime'
-}
-
-/**
- * Batches and what they leave behind: slices of the rows in the calling thread; in each thread that computes the values
- * of one batch, those of a first one, which found no room in the arena, and what is handed over.
- */
-function overThreads({ threads, rows, size, rowBytes, held, library, session, copies, nodes, grams }: Spread,
-  used: number, own: number): Omit<Load, 'seconds'> {
-  const others = threads > 1 ? threads : 0
-  const [passing, piece] = [held.handed + held.written + held.scored, size * (held.handed + held.scored)]
-  const each = size * (held.working + Math.max((copies - 1) * held.working, held.after)) +
-    Math.min(held.block, rows * held.written) + held.constants + grams + own
-    + (library ? session + SESSION_WEIGHTS * held.constants + SESSION_NODE_BYTES * nodes : 0)
-    + (library && copies < CONVOLUTION_COPIES ? LIBRARY_COPIES * size * held.handed : 0)
-  const loaded = library ? LIBRARY_BYTES : 0
-  const rowsPassing = { passing: (others > 0 ? 2 : 1) * rows * rowBytes, piece: size * rowBytes }
-  if (others === 0) {
-    return { calling: loaded + each, others: 0, passing: rowsPassing.passing + rows * passing,
-      piece: rowsPassing.piece + piece }
-  }
-  const apart = uncollected(rows / threads * (passing + rowBytes), piece)
-  return { calling: loaded, ...rowsPassing,
-    others: others * (OTHER_THREAD_BYTES + NODE_BYTES * nodes + held.constants) + used * (each + apart) }
-}
 
 /** Numbers of the last layer that are kept for tuning. */
 function keptNumbers({ evaluator, options, plan }: FitTask, rows: number): number {
