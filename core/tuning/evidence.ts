@@ -10,6 +10,7 @@ import { hessianFactor, type PosteriorSettings } from '../options/hyperparameter
 import { type DataFit, logLikelihood } from '../posterior/evidence.js'
 import { sumOfLogarithms } from '../posterior/log-product.js'
 import type { StructuredPosterior } from '../posterior/posterior.js'
+import { binned } from './binned-spectrum.js'
 import { LOWEST_PRECISION } from './bounds.js'
 import { precisionInverse } from './precision-inverse.js'
 import { asPriorPrecision, overParameters, type PriorGroup, squaredDeviations } from './prior-groups.js'
@@ -48,6 +49,26 @@ interface LogDeterminant {
 /** The evidence of a posterior over the precisions of `groups` and, where it is given a least sigma, the noise. */
 export function evidenceFunction(posterior: StructuredPosterior, data: DataFit, groups: readonly PriorGroup[],
   leastNoise: number | undefined): EvidenceFunction {
+  return evidenceOf(posterior, data, groups, leastNoise, determinantOf(posterior, groups))
+}
+
+/**
+ * Nearly the same from far fewer numbers: its maximum is where to start on the other. Undefined where the spectrum is
+ * small, or is not all that the evidence needs.
+ */
+export function coarseEvidence(posterior: StructuredPosterior, data: DataFit, groups: readonly PriorGroup[],
+  leastNoise: number | undefined): EvidenceFunction | undefined {
+  const spectrum = needsMatrices(posterior, groups) ? undefined : posterior.spectrum()
+  if (spectrum === undefined || spectrum.multiplicities !== undefined) return undefined
+  const { parts, beyond } = spectralParts(spectrum.values, groups)
+  const coarse = parts.map(part => ({ ...part, ...binned(part.values) }))
+  if (coarse.every(({ counts }) => counts === undefined)) return undefined
+  return evidenceOf(posterior, data, groups, leastNoise,
+    (delta, scale, curvature) => spectralLogDeterminant(coarse, beyond, delta, scale, curvature))
+}
+
+function evidenceOf(posterior: StructuredPosterior, data: DataFit, groups: readonly PriorGroup[],
+  leastNoise: number | undefined, logDeterminant: DeterminantFunction): EvidenceFunction {
   const tuneNoise = leastNoise !== undefined
   const { settings } = posterior
   const squares = squaredDeviations(groups, posterior.mean, settings)
@@ -67,7 +88,7 @@ export function evidenceFunction(posterior: StructuredPosterior, data: DataFit, 
       const current = settingsAt(point)
       const scale = hessianFactor(current)
       const delta = point.subarray(0, groups.length).map(Math.exp)
-      const determinant = logDeterminant(posterior, groups, delta, scale, curvature)
+      const determinant = logDeterminant(delta, scale, curvature)
       let value = logLikelihood(data, current) - 0.5 * determinant.value
       const gradient = new Float64Array(size)
       groups.forEach(({ from, to }, g) => {
@@ -100,21 +121,31 @@ function fillHessian(hessian: Float64Array, size: number, groups: number, determ
   hessian[groups * size + groups] = -noise - 0.5 * determinant.noiseCurvature
 }
 
-function logDeterminant(posterior: StructuredPosterior, groups: readonly PriorGroup[], delta: Float64Array,
-  scale: number, curvature: boolean): LogDeterminant {
+/** log|P| at the prior precisions of the groups; its curvature where that is asked for. */
+type DeterminantFunction = (delta: Float64Array, scale: number, curvature: boolean) => LogDeterminant
+
+/** Whether several precisions meet in one matrix, whose eigenvalues then do not tell its determinant. */
+function needsMatrices({ curvature, slots }: StructuredPosterior, groups: readonly PriorGroup[]): boolean {
+  return groups.length > 1 && denseMatrices(curvature, slots) !== undefined
+}
+
+function determinantOf(posterior: StructuredPosterior, groups: readonly PriorGroup[]): DeterminantFunction {
   const matrices = groups.length > 1 ? denseMatrices(posterior.curvature, posterior.slots) : undefined
   if (matrices !== undefined) {
-    return sumOfDeterminants(groups.length, matrices.map(({ places, matrix }) => {
-      const own = groupsWithin(groups, places)
-      return { members: own.map(({ group }) => group),
+    const blocks = matrices.map(({ places, matrix }) => ({ places, matrix, own: groupsWithin(groups, places) }))
+    return (delta, scale, curvature) =>
+      sumOfDeterminants(groups.length, blocks.map(({ places, matrix, own }) => ({
+        members: own.map(({ group }) => group),
         determinant: denseLogDeterminant(matrix, places.length, own, Float64Array.from(own, ({ group }) =>
-          delta[group]), scale, curvature) }
-    }))
+          delta[group]), scale, curvature),
+      })))
   }
   const { values, multiplicities } = posterior.spectrum()
-  return multiplicities === undefined
-    ? spectralLogDeterminant(values, groups, delta, scale, curvature)
-    : weightedLogDeterminant(values[0], multiplicities, posterior.size, delta[0], scale)
+  if (multiplicities !== undefined) {
+    return (delta, scale) => weightedLogDeterminant(values[0], multiplicities, posterior.size, delta[0], scale)
+  }
+  const { parts, beyond } = spectralParts(values, groups)
+  return (delta, scale, curvature) => spectralLogDeterminant(parts, beyond, delta, scale, curvature)
 }
 
 /** From eigenvalues that each count so many times, of one prior precision; the others of P are 0. */
@@ -131,39 +162,56 @@ function weightedLogDeterminant(values: Float64Array, multiplicities: Float64Arr
     noiseCurvature: 4 * both, mixed: Float64Array.of(2 * both) }
 }
 
+/** Eigenvalues of one group, and how often each counts where that is not once. */
+interface SpectralPart {
+  readonly group: number
+  readonly values: Float64Array
+  readonly counts?: Float64Array
+}
+
 /**
- * From eigenvalues: sum log(s l + delta). Their lists, one after another, are in the order of the parameters (or
- * belong to one group).
+ * The eigenvalues of every group: their lists, one after another, are in the order of the parameters (or belong to one
+ * group). Posteriors an output have more directions than there are parameters, `beyond`, of one precision; each counts
+ * with its prior.
  */
-function spectralLogDeterminant(lists: readonly Float64Array[], groups: readonly PriorGroup[], delta: Float64Array,
-  scale: number, curvature: boolean): LogDeterminant {
-  const slopes = new Float64Array(groups.length)
-  const second = new Float64Array(groups.length)
+function spectralParts(lists: readonly Float64Array[],
+  groups: readonly PriorGroup[]): { readonly parts: readonly SpectralPart[], readonly beyond: number } {
+  const beyond = Math.max(0, lists.reduce((sum, list) => sum + list.length, 0) - (groups[groups.length - 1]?.to ?? 0))
+  if (beyond > 0 && groups.length === 1) return { parts: [{ group: 0, values: lists[0] }], beyond }
+  let position = 0
+  const parts = lists.flatMap(list => {
+    const [start, end] = [position, position + list.length]
+    position = end
+    return groups.flatMap(({ from, to }, group) =>
+      from >= end || to <= start ? [] : [{ group, values: list.subarray(Math.max(0, from - start), to - start) }]
+    )
+  })
+  return { parts, beyond: 0 }
+}
+
+/** From eigenvalues: sum log(s l + delta). */
+function spectralLogDeterminant(parts: readonly SpectralPart[], beyond: number, delta: Float64Array, scale: number,
+  curvature: boolean): LogDeterminant {
+  const count = delta.length
+  const slopes = new Float64Array(count)
+  const second = new Float64Array(count)
   let value = 0
   let traceOfData = 0
-  let position = 0
-  // Posteriors an output have more directions than there are parameters, of one precision; each counts with its prior.
-  const beyond = Math.max(0, lists.reduce((sum, list) => sum + list.length, 0) - (groups[groups.length - 1]?.to ?? 0))
-  if (beyond > 0 && groups.length === 1) {
-    const { logarithms, prior, both, data } = shrinkageSums(lists[0], scale, delta[0])
-    value = logarithms - beyond * Math.log(delta[0])
-    return { value, slopes: Float64Array.of(prior - beyond), noiseSlope: -2 * data,
-      curvature: new Float64Array(curvature ? 1 : 0).fill(both), noiseCurvature: 4 * both,
-      mixed: Float64Array.of(2 * both) }
+  for (const { group, values, counts } of parts) {
+    const sums = counts === undefined
+      ? shrinkageSums(values, scale, delta[group])
+      : weightedSums(values, counts, scale, delta[group])
+    value += sums.logarithms
+    slopes[group] += sums.prior
+    second[group] += sums.both
+    traceOfData += sums.data
   }
-  for (const list of lists) {
-    groups.forEach(({ from, to }, g) => {
-      if (from >= position + list.length || to <= position) return
-      const sums = shrinkageSums(list.subarray(Math.max(0, from - position), to - position), scale, delta[g])
-      value += sums.logarithms
-      slopes[g] += sums.prior
-      second[g] += sums.both
-      traceOfData += sums.data
-    })
-    position += list.length
+  if (beyond > 0) {
+    value -= beyond * Math.log(delta[0])
+    slopes[0] -= beyond
   }
-  const matrix = new Float64Array(curvature ? groups.length ** 2 : 0)
-  if (curvature) { for (let i = 0; i < groups.length; i++) matrix[i * groups.length + i] = second[i] }
+  const matrix = new Float64Array(curvature ? count ** 2 : 0)
+  if (curvature) { for (let i = 0; i < count; i++) matrix[i * count + i] = second[i] }
   return { value, slopes, noiseSlope: -2 * traceOfData, curvature: matrix,
     noiseCurvature: 4 * second.reduce((a, b) => a + b, 0), mixed: second.map(v => 2 * v) }
 }
@@ -197,6 +245,20 @@ function shrinkageSums(values: Float64Array, scale: number, delta: number): Shri
       both += share * (fromData * inverse)
     }
     logarithms += sumOfLogarithms(precisions, count)
+  }
+  return { logarithms, prior, data, both }
+}
+
+/** The same sums over values that count several times each. */
+function weightedSums(values: Float64Array, counts: Float64Array, scale: number, delta: number): ShrinkageSums {
+  let [logarithms, prior, data, both] = [0, 0, 0, 0]
+  for (let i = 0; i < values.length; i++) {
+    const precision = scale * values[i] + delta
+    const [ofPrior, ofData] = [delta / precision, scale * values[i] / precision]
+    logarithms += counts[i] * Math.log(precision)
+    prior += counts[i] * ofPrior
+    data += counts[i] * ofData
+    both += counts[i] * ofPrior * ofData
   }
   return { logarithms, prior, data, both }
 }

@@ -9,9 +9,9 @@ import type { DataFit } from '../posterior/evidence.js'
 import { priorByParameter, type StructuredPosterior } from '../posterior/posterior.js'
 import { adam, type AdamSchedule } from './adam.js'
 import { LOWEST_PRECISION } from './bounds.js'
-import { type EvidenceFunction, evidenceFunction } from './evidence.js'
+import { coarseEvidence, type EvidenceFunction, evidenceFunction } from './evidence.js'
 import { tuneIndependentPrior } from './independent-prior.js'
-import { maximise } from './newton.js'
+import { maximise, type Maximum } from './newton.js'
 import { conditionFloor, conditionNote, floorNote, outputFloor } from './noise-floor.js'
 import { priorGroups } from './prior-groups.js'
 
@@ -108,19 +108,33 @@ function search(posterior: StructuredPosterior, data: DataFit,
   if (priorStructure === 'diagonal' && posterior.structure === 'diag') {
     return { settings: tuneIndependentPrior(posterior, data, least), converged: true }
   }
-  const scalar = target('scalar')
-  let best = maximise(scalar, bestStart(scalar, noise), solver)
-  let evidence = scalar
-  if (priorStructure !== 'scalar') {
-    evidence = target(priorStructure)
-    const start = new Float64Array(evidence.size).fill(best.point[0])
-    start.set(best.point.subarray(1), evidence.size - noise.length)
-    best = maximise(evidence, start, solver)
-  }
+  const coarse = (structure: PriorStructure): EvidenceFunction | undefined =>
+    coarseEvidence(posterior, data, priorGroups(structure, posterior.slots), least)
+  const evidence = target(priorStructure)
+  const ofAll = priorStructure === 'scalar' ? evidence : target('scalar')
+  const coarseOfAll = coarse('scalar') ?? ofAll
+  const together = maximise(coarseOfAll, bestStart(coarseOfAll, noise), solver)
+  const best = coarseOfAll === evidence
+    ? together
+    : reached(evidence, priorStructure === 'scalar' ? undefined : coarse(priorStructure),
+      spread(together.point, evidence.size, noise.length), solver)
   const lowest = least === undefined ? undefined : lowestWhereFlat(evidence, best.point, data, posterior.settings)
   return lowest === undefined
     ? { settings: evidence.settingsAt(best.point), converged: best.converged }
     : { settings: evidence.settingsAt(lowest), converged: true }
+}
+
+/** The maximum from a start, sought on the coarse evidence first. */
+function reached(evidence: EvidenceFunction, coarse: EvidenceFunction | undefined, start: Float64Array,
+  solver: SmallSolver | undefined): Maximum {
+  return maximise(evidence, coarse === undefined ? start : maximise(coarse, start, solver).point, solver)
+}
+
+/** The point with one precision for all groups; the noise, if it is tuned, stays last. */
+function spread(point: Float64Array, size: number, noises: number): Float64Array {
+  const start = new Float64Array(size).fill(point[0])
+  start.set(point.subarray(1), size - noises)
+  return start
 }
 
 /**

@@ -2,7 +2,6 @@
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
 import type { PriorStructure } from '../options/words.js'
-import { deviation } from '../posterior/posterior.js'
 
 /** Parameters from `from` to `to` (exclusive), one group after another. */
 export interface PriorGroup {
@@ -25,11 +24,10 @@ export function priorGroups(structure: PriorStructure, slots: readonly Parameter
 
 /** sum (theta - mu0)^2 of every group. */
 export function squaredDeviations(groups: readonly PriorGroup[], theta: Float64Array,
-  settings: PosteriorSettings): Float64Array {
-  const distance = deviation(theta, settings)
+  { priorMean }: PosteriorSettings): Float64Array {
   return Float64Array.from(groups, ({ from, to }) => {
     let sum = 0
-    for (let i = from; i < to; i++) sum += distance[i] * distance[i]
+    for (let i = from; i < to; i++) sum += (theta[i] - (typeof priorMean === 'number' ? priorMean : priorMean[i])) ** 2
     return sum
   })
 }

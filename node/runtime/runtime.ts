@@ -1,6 +1,6 @@
 /**
  * @file What Node brings to the core: worker threads, and a package for small linear systems that is loaded only when
- * the evidence of few hyper-parameters is maximised.
+ * the evidence of a few hyper-parameters, more than two, is maximised.
  */
 import ndarray from 'ndarray'
 import { createHash } from 'node:crypto'
@@ -15,6 +15,8 @@ import { type LinearSolve, loadLinearSolve } from './linear-solve.js'
 import { productHelper } from './product-helper.js'
 import { startWorkerThreads } from './worker-threads.js'
 
+/** One or two unknowns need no package, which takes 20 to 60 ms to load and to write its code. */
+const LEAST_UNKNOWNS = 3
 /** Beyond this many unknowns the unpivoted elimination of ndarray-linear-solve is not used. */
 const MOST_UNKNOWNS = 16
 /** Largest residual, relative to the right-hand side, that is taken. */
@@ -27,7 +29,7 @@ let solve: LinearSolve | undefined
  * transposed system it solves is the same.
  */
 const solveByNdarray: SmallSolver = (n, matrix, right) => {
-  if (n > MOST_UNKNOWNS) return undefined
+  if (n < LEAST_UNKNOWNS || n > MOST_UNKNOWNS) return undefined
   try {
     solve ??= loadLinearSolve()
   } catch {

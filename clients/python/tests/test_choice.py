@@ -339,6 +339,32 @@ def test_marglik_warns_once_where_it_is_far_from_auto(noisy: dict[str, Any], mon
         Laplace(wild, "classification", "last_layer", "full").fit(x, y).optimize_prior_precision()
 
 
+def test_marglik_is_not_compared_where_its_warning_is_ignored(
+    noisy: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    made = Laplace._made
+
+    def counted(self: Laplace, method: str, *args: Any, **how: Any) -> Any:
+        asked.append(method)
+        return made(self, method, *args, **how)
+
+    monkeypatch.setattr(Laplace, "_made", counted)
+    x, y = noisy["x"], noisy["y"]
+    network = MLPClassifier((5,), max_iter=20, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        la = Laplace(network.fit(x, y), "classification", "last_layer", "full").fit(x, y)
+        asked.clear()
+        la.optimize_prior_precision()
+        assert asked == ["tune"]
+        # A filter of some texts alone leaves others to be shown.
+        warnings.resetwarnings()
+        warnings.filterwarnings("ignore", message="another", category=PriorWarning)
+        la.optimize_prior_precision()
+    assert asked == ["tune"] * 3
+
+
 @contextmanager
 def no_prior_warning() -> Iterator[None]:
     with warnings.catch_warnings():
@@ -348,9 +374,10 @@ def no_prior_warning() -> Iterator[None]:
 
 def test_notes_of_contradictions_are_training_warnings() -> None:
     la = Laplace.__new__(Laplace)
+    notes = ["Warning: The network is no better than guessing.", "a note"]
     la._prior = {}
     with pytest.warns(TrainingWarning, match=r"^The network is no better") as caught:
-        la._adopt(object(), {"notes": ["Warning: The network is no better than guessing.", "a note"]})  # type: ignore[arg-type]
+        la._adopt(object(), {"notes": notes})  # type: ignore[arg-type]
     assert [type(warning.message).__name__ for warning in caught] == ["TrainingWarning", "LaplaceWarning"]
 
 

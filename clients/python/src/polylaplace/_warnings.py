@@ -13,3 +13,11 @@ def warn_user(text: str, category: type[Warning]) -> None:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
         level, frame = level + 1, frame.f_back
     warnings.warn(text, category, stacklevel=level)
+
+
+def is_ignored(category: type[Warning]) -> bool:
+    """Whether nobody is shown a warning of a category, whatever its text and wherever it comes from."""
+    for action, message, kind, module, line in warnings.filters:
+        if issubclass(category, kind):
+            return action == "ignore" and message is None and module is None and line == 0
+    return False
