@@ -84,6 +84,10 @@ class LaplaceClassifier(ClassifierMixin, LaplaceEstimator):  # type: ignore[misc
                 precision or tune ('marglik', 'grid') are given. An unfitted network is trained with it.
             X_val, y_val: held-out rows, which neither the network nor this fit has seen; the prior is then tuned by
                 them ('validated').
+
+        Raises:
+            DataError: for labels that are not one a row, or of one class where the network is still to be trained.
+            LaplaceError: as `Laplace.fit`.
         """
         source = X
         shape = np.asarray(y).shape
@@ -139,7 +143,12 @@ class LaplaceClassifier(ClassifierMixin, LaplaceEstimator):  # type: ignore[misc
         return numbers.reshape(-1, 1) if self._binary else numbers
 
     def predict_proba(self, X: Any) -> Array:
-        """Calibrated probabilities, (n, n_classes)."""
+        """Calibrated probabilities, (n, n_classes), in the order of `classes_`.
+
+        Raises:
+            StateError: before `fit`.
+            DataError, ShapeError: for rows that are not as those of the fit.
+        """
         probabilities = self._predict_all(X, uncertainty=False).probabilities
         if probabilities is None:
             raise StateError("The posterior gives no probabilities.", "NOT_FITTED")
@@ -154,7 +163,7 @@ class LaplaceClassifier(ClassifierMixin, LaplaceEstimator):  # type: ignore[misc
         return self._posterior().predict_sets(self._checked(X), alpha)
 
     def predict(self, X: Any) -> Array:
-        """The most probable class of each row, (n,)."""
+        """The most probable class of each row, (n,), as `classes_` has it; errors as of `predict_proba`."""
         probabilities = self.predict_proba(X)
         labels: Array = self.classes_[np.argmax(probabilities, axis=1)]
         return labels

@@ -68,7 +68,14 @@ class Figures:
         return _finished(ax, *words)
 
     def plot_certainty(self, of: str = "posterior", ax: Any = None) -> Any:
-        """Confidence (regression: predicted standard deviation), or novelty, on data and on rows that are none."""
+        """Confidence (regression: predicted standard deviation), or novelty, on data and on rows that are none.
+
+        Args:
+            of: 'network', 'posterior' or 'novelty', where there is one.
+
+        Raises:
+            OptionError: for one that these figures do not have.
+        """
         entry = next((entry for entry in self.certainty if entry["of"] == of), None)
         if entry is None:
             there = ", ".join(repr(str(entry["of"])) for entry in self.certainty)
@@ -108,7 +115,11 @@ class Figures:
         return _finished(ax, "PIT", "share of rows")
 
     def plot_prior(self, ax: Any = None) -> Any:
-        """The log marginal likelihood by multiples of the prior precision in use."""
+        """The log marginal likelihood by multiples of the prior precision in use.
+
+        Raises:
+            OptionError: of posteriors that have no evidence under another prior.
+        """
         if self.prior is None:
             raise OptionError("This posterior has no evidence under another prior.", "BAD_COMBINATION")
         ax = _axes(ax)

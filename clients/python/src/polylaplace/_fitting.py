@@ -254,6 +254,10 @@ class Fitting(PosteriorState):
             X: rows of examples (n, ...), or an iterable of (x, y) batches, and then no y: each is a chunk.
             y, sample_weight, mask: as for `fit`.
             chunk: a name that tells it from a chunk of equal rows. Parts that hold the same chunk cannot be added.
+
+        Raises:
+            DataError: without rows, and for weights that are more or fewer than they.
+            OptionError: for structures of which nothing adds up, such as 'lowrank'.
         """
         if mask is not None:
             y = masked(y, mask, self.likelihood)
@@ -284,7 +288,11 @@ class Fitting(PosteriorState):
         return bytes(self._client.call("digestChunk", {**self._data(X, y), **named})["chunk"])
 
     def fit_merged(self, partial: Partial) -> Self:
-        """Fits the posterior from merged parts."""
+        """Fits the posterior from merged parts.
+
+        Raises:
+            StateError: when the sums belong to another network or other options.
+        """
         params = {**self._network_for(None), "options": self._fit_options(), "partial": partial.to_bytes()}
         self._adopt(*self._made("fitMerged", params, progress=self._progress))
         self._training = None

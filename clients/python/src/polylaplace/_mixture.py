@@ -78,6 +78,9 @@ class Mixture(Intervals):
         Args:
             X, y: rows that neither the networks nor the posteriors have seen.
             score, randomised, seed: as of a single posterior.
+
+        Raises:
+            OptionError: without rows, or for options that the likelihood does not have.
         """
         if X is None or y is None:
             raise OptionError(

@@ -181,7 +181,11 @@ class PosteriorQuantities(PosteriorState):
         return {part: answer.get(part) for part in ("mean", "variance", "loss", "change")}
 
     def sample(self, n_samples: int = 100, *, seed: Any = None) -> Array:
-        """Draws of the parameters, (n_samples, n_params)."""
+        """Draws of the parameters, (n_samples, n_params).
+
+        Args:
+            seed: a number, a generator, or None: numpy's global state.
+        """
         samples: Array = self._call("sample", {"samples": int(n_samples), "seed": fresh_seed(seed)})["samples"]
         return samples
 

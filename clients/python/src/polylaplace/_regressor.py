@@ -67,6 +67,10 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
                 precision or tune ('marglik', 'grid') are given. An unfitted network is trained with it.
             X_val, y_val: held-out rows, which neither the network nor this fit has seen; prior and noise are then
                 tuned by them ('validated').
+
+        Raises:
+            OptionError: for a likelihood of classes, or one that the network does not have.
+            LaplaceError: as `Laplace.fit`.
         """
         source = X
         if self.likelihood is not None and not has_numbers(self.likelihood):
@@ -137,6 +141,11 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
                 WhiteKernel. That of the function alone is in `uncertainty(X).variance`.
             return_cov: also the covariance of new observations of all rows, (n, n), or (n, n, C) for C outputs; the
                 roots of its diagonal are what return_std gives, as GaussianProcessRegressor has them.
+
+        Raises:
+            RuntimeError: for both at once, as scikit-learn has it.
+            OptionError: for the covariance of counts, which has no closed form.
+            DataError, ShapeError: for rows that are not as those of the fit.
         """
         if return_std and return_cov:
             raise RuntimeError("At most one of return_std or return_cov can be requested.")
@@ -171,7 +180,11 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
         return self._ends(self._posterior().predict_interval(self._checked(X), alpha, noise=noise), 2)
 
     def predict_quantiles(self, X: Any, quantiles: float | Sequence[float] = (0.05, 0.5, 0.95)) -> Array:
-        """Quantiles of new observations, (n, Q), or (n, C, Q)."""
+        """Quantiles of new observations, (n, Q), or (n, C, Q) for C outputs.
+
+        Args:
+            quantiles: Q probabilities between 0 and 1.
+        """
         return self._ends(self._posterior().predict_quantiles(self._checked(X), quantiles), 1)
 
     def _ends(self, values: Array, axis: int) -> Array:

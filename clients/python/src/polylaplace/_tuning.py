@@ -65,6 +65,10 @@ class Tuning(PosteriorState):
             sample_weight: how often each row of X counts, in whole numbers; of a fit's own data those of the fit.
             pred_type, n_steps, lr, init_prior_prec: taken for laplace-torch's sake. The optimum does not depend on
                 them: it is found to convergence.
+
+        Raises:
+            OptionError: for ways and structures that do not go together, or that lack their rows.
+            StateError: before `fit`, or where the training data are needed and not at hand.
         """
         del pred_type, n_steps, lr, init_prior_prec
         options = {
