@@ -86,32 +86,51 @@ function compiledOnce(engine: Engine, graph: Graph, precision: Precision) {
   }
 }
 
-/** v, tensor by tensor, as the program of J v takes it. */
+/** K vectors v of P numbers, tensor by tensor, as the program of K products J v takes them. */
 export function tangentsOf({ tangents }: JvpProgram, slots: readonly ParameterSlot[], { parameters }: Graph,
   v: Float64Array, precision: Precision): [string, Tensor][] {
+  const width = parameterCount(slots)
   return slots.flatMap((slot): [string, Tensor][] => {
     const name = tangents.get(slot.name)
     const transposed = parameters.some(parameter => parameter.name === slot.name && parameter.transposed)
-    return name === undefined ? [] : [[name, tangentOf(slot, v, transposed, precision)]]
+    return name === undefined ? [] : [[name, tangentOf(slot, v, width, transposed, precision)]]
   })
 }
 
-/** Adds the gradient of one seed, summed over the examples, that a program's results hold in factors. */
+/**
+ * Adds the gradients of the seeds, each summed over the examples, that a program's results hold in factors.
+ * @param sums a row of P numbers for each seed
+ */
 export function addFactors(program: FactorsProgram, results: ReadonlyMap<string, Tensor>,
-  slots: readonly ParameterSlot[], sum: Float64Array): void {
-  const { factors, examples } = factoredJacobian(program, results)
-  for (const factor of factors) {
-    if (factor.kind === 'linear') addLinear(factor, examples, slots, sum)
-    else addRows(factor.gradient, examples, partOf(slots[factor.parameter], sum))
+  slots: readonly ParameterSlot[], sums: Float64Array): void {
+  const { factors, examples, seeds } = factoredJacobian(program, results)
+  const size = sums.length / seeds
+  for (let seed = 0; seed < seeds; seed++) {
+    const sum = sums.subarray(seed * size, (seed + 1) * size)
+    for (const factor of factors) {
+      if (factor.kind === 'linear') addLinear({ ...factor, g: ofSeed(factor.g, seed, seeds) }, examples, slots, sum)
+      else addRows(ofSeed(factor.gradient, seed, seeds), examples, partOf(slots[factor.parameter], sum))
+    }
   }
 }
 
-/** A slot's part of v as the program takes it: 1, then the shape in which the parameter is stored. */
-function tangentOf({ shape, offset, size }: ParameterSlot, v: Float64Array, transposed: boolean,
+/** One seed's part of the numbers of all. */
+function ofSeed(values: RealArray, seed: number, seeds: number): RealArray {
+  const size = values.length / seeds
+  return values.subarray(seed * size, (seed + 1) * size)
+}
+
+/** A slot's part of the vectors as the program takes it: K, then the shape in which the parameter is stored. */
+function tangentOf({ shape, offset, size }: ParameterSlot, v: Float64Array, width: number, transposed: boolean,
   precision: Precision): Tensor {
-  const own = v.subarray(offset, offset + size)
+  const count = v.length / width
+  const all = new Float64Array(count * size)
+  for (let k = 0; k < count; k++) {
+    const own = v.subarray(k * width + offset, k * width + offset + size)
+    all.set(transposed ? exchangeLastAxes(own, shape) : own, k * size)
+  }
   const stored = transposed ? [...shape.slice(0, -2), shape[shape.length - 1], shape[shape.length - 2]] : shape
-  return tensor(precision, [1, ...stored], transposed ? exchangeLastAxes(own, shape) : own)
+  return tensor(precision, [count, ...stored], all)
 }
 
 /** Adds g'a to the weight's part and the sum of g's rows to the bias' part; rows are all positions of all examples. */
@@ -141,7 +160,7 @@ function realResult(results: ReadonlyMap<string, Tensor>, name: string): RealArr
 }
 
 /** N, read from the axis of an input that carries the examples. */
-function examplesOf(x: Inputs, inputs: readonly GraphInput[]): number {
+export function examplesOf(x: Inputs, inputs: readonly GraphInput[]): number {
   for (const input of inputs) {
     const dim = input.shape.find(isBatch)
     const extent = x.get(input.name)?.shape[batchAxis(input)]
