@@ -66,6 +66,8 @@ export interface ParameterSummary {
   readonly name: string
   readonly shape: readonly number[]
   readonly size: number
+  /** Whether the network has this matrix as in x out, by which it multiplies from the right, and theta as out x in. */
+  readonly transposed?: true | undefined
 }
 
 /** The summary of a posterior over a network of that digest. @throws NumericalError NOT_POSITIVE_DEFINITE */
@@ -117,8 +119,9 @@ export function trainingOf(state: PosteriorState): TrainingSummary | undefined {
 }
 
 /** The tensors that a posterior is over, in the order of theta. */
-export function parametersOf({ structured }: PosteriorState): readonly ParameterSummary[] {
-  return describeSlots(structured.slots)
+export function parametersOf({ structured, graph }: PosteriorState): readonly ParameterSummary[] {
+  const turned = new Set(graph.parameters.filter(({ transposed }) => transposed).map(({ name }) => name))
+  return describeSlots(structured.slots).map(slot => (turned.has(slot.name) ? { ...slot, transposed: true } : slot))
 }
 
 /** The inputs of a posterior's network, those that its output depends on. */

@@ -23,6 +23,7 @@ import type { InputColumns } from '../sums/input-columns.js'
 import type { Examples } from '../tensor/examples.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { fallbackNetwork, lastLayerNetwork } from './last-layer-network.js'
+import { parameterOrderNotes } from './parameter-order-note.js'
 import { planTuning, type TuningPlan } from './tuning-plan.js'
 
 /** What a fit works with. */
@@ -70,8 +71,9 @@ export function taskFor(whole: Graph, given: ResolvedOptions, runtime: Runtime):
   const notes = options.structure === 'kron'
     ? [...evaluator.alsoDirect.map(factorsOfLayersAlone), ...diagonalKernels(evaluator)]
     : []
-  return { graph, network: { ...network, notes: [...network.notes, ...notes] }, evaluator, pool, options, runtime,
-    plan: planTuning(options), fallback, linear }
+  const order = parameterOrderNotes(network.graph, evaluator.slots, options)
+  return { graph, network: { ...network, notes: [...network.notes, ...notes, ...order] }, evaluator, pool, options,
+    runtime, plan: planTuning(options), fallback, linear }
 }
 
 function factorsOfLayersAlone(weight: string): string {

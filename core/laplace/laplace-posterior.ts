@@ -24,6 +24,7 @@ import type { TuneData } from '../fit/tune.js'
 import { inOwnLayout } from '../likelihood/output-layout.js'
 import { graphDigest } from '../network/digest.js'
 import { givenSettings, PRIOR_CHANGES, type PriorChanges } from '../options/hyperparameters.js'
+import { demandAscending } from '../options/posterior-choice.js'
 import type { Likelihood, Structure, Subset, TuneMethod } from '../options/words.js'
 import { type CurvatureMatrix, curvatureMatrix, precisionOf } from '../posterior/curvature-matrix.js'
 import { logDetRatio } from '../posterior/evidence.js'
@@ -203,10 +204,11 @@ export class LaplacePosterior {
 
   /**
    * log p(D) = log p(D | theta) - 1/2 (log|P| - log|P0| + scatter), also for other hyper-parameters.
-   * @throws OptionError BAD_OPTION; NumericalError NOT_POSITIVE_DEFINITE
+   * @throws OptionError BAD_OPTION, BAD_COMBINATION; NumericalError NOT_POSITIVE_DEFINITE
    */
   logMarginalLikelihood(changes: Pick<PriorChanges, 'priorPrecision' | 'sigmaNoise'> = {}): number {
     knownOptions('logMarginalLikelihood', changes, ['priorPrecision', 'sigmaNoise'])
+    demandAscending(this.state.options.subnetwork, { ...changes })
     return evidenceOf(this.state, changes)
   }
 
@@ -335,9 +337,10 @@ export class LaplacePosterior {
     return new LaplacePosterior(await withChangedRows(this.state, 'remove', x, y, work))
   }
 
-  /** The posterior of the same data under other hyper-parameters. @throws OptionError BAD_OPTION */
+  /** The posterior of the same data under other hyper-parameters. @throws OptionError BAD_OPTION, BAD_COMBINATION */
   withPrior(changes: PriorChanges): LaplacePosterior {
     knownOptions('withPrior', changes, PRIOR_CHANGES)
+    demandAscending(this.state.options.subnetwork, { ...changes })
     checkNoiseChange(this.state, changes)
     // The answer and the scores of rows were those of the old prior.
     return new LaplacePosterior({ ...withoutScores(this.state),

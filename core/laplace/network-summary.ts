@@ -1,4 +1,5 @@
 /** @file What a network consists of, and what a posterior over it would need. */
+import type { ParameterSummary } from '../answer/posterior-summary.js'
 import { posteriorBytes, sumBytes } from '../curvature/posterior-bytes.js'
 import { LaplaceError } from '../errors/errors.js'
 import { demandGraph, type Dim, type Graph, isBatch } from '../graph/graph.js'
@@ -20,7 +21,7 @@ export interface NetworkSummary {
   readonly inputs: readonly { readonly name: string, readonly dtype: string, readonly shape: readonly number[],
     readonly columns?: readonly string[] }[]
   readonly outputs: readonly { readonly name: string, readonly shape: readonly number[] }[]
-  readonly parameters: readonly { readonly name: string, readonly shape: readonly number[], readonly size: number }[]
+  readonly parameters: readonly ParameterSummary[]
   readonly parameterCount: number
   readonly layers: readonly { readonly name: string, readonly type: string, readonly parameters: number }[]
   readonly precision: string
@@ -40,7 +41,9 @@ export function summarizeNetwork(graph: Graph): NetworkSummary {
       ...(columns === undefined ? {} : { columns }) })
     ),
     outputs: graph.outputs.map(name => ({ name, shape: shapes.get(name) ?? [] })),
-    parameters: parameters.map(({ name, shape, size }) => ({ name, shape, size })),
+    parameters: parameters.map(({ name, shape, size }, i) => ({ name, shape, size,
+      ...(graph.parameters[i].transposed ? { transposed: true } : {}) })
+    ),
     parameterCount: parameters.reduce((sum, { size }) => sum + size, 0),
     layers: layersOf(graph, new Map(parameters.map(({ name, size }) => [name, size] as const))),
     precision: precisionOf(graph),

@@ -5,7 +5,7 @@ import type { Likelihood } from '../options/words.js'
 import { checkFinite } from '../tensor/finite.js'
 import { demandTensor, formatShape, type Tensor } from '../tensor/tensor.js'
 import type { OutputLayout } from './output-layout.js'
-import { positionLabels } from './position-labels.js'
+import { NO_LABEL, positionLabels } from './position-labels.js'
 import { likelihoodModel } from './registry.js'
 
 /**
@@ -101,6 +101,8 @@ function checkClassNumbers(values: Float64Array, outputs: number): void {
       'is not an integer (for real-valued targets use the likelihood regression)'
       : values[i] === outputs
       ? `is out of range (are the labels counted from 1? subtract 1)`
+      : values[i] === NO_LABEL
+      ? 'leaves out positions of an example; an example that does not count is left out of x and y'
       : 'is out of range'
     throw new DataError('BAD_LABELS',
       `Class labels must be integers 0 to ${outputs - 1}, because the network has ${outputs} outputs; y[${i}] = ${

@@ -7,7 +7,7 @@ import { formatShape, sizeOf, type Tensor } from '../tensor/tensor.js'
 import { type OutputLayout, ownShape, termByTerm, termsOf } from './output-layout.js'
 
 /** The class number of a position that has no label, as torch has it. */
-const NO_LABEL = -100
+export const NO_LABEL = -100
 
 /**
  * The labels position by position, N x T or N x T x C; all numbers of a position that is left out are NaN. Left out are

@@ -145,8 +145,11 @@ function checkedSubnetwork(choice: SubnetworkChoice | undefined): SubnetworkChoi
   return choice
 }
 
-/** What is given a parameter belongs to parameters in the network's order, which that of the indices may not be. */
-function demandAscending(choice: SubnetworkChoice | undefined, given: Record<string, unknown>): void {
+/**
+ * What is given a parameter belongs to parameters in the network's order, which that of the indices may not be.
+ * @throws OptionError BAD_COMBINATION
+ */
+export function demandAscending(choice: SubnetworkChoice | undefined, given: Readonly<Record<string, unknown>>): void {
   if (choice === undefined || 'count' in choice) return
   // Names have no order of their own.
   const indices = Array.from<string | number>(choice).filter(index => typeof index === 'number')

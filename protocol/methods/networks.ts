@@ -27,6 +27,7 @@ import { examplesParameter, optionsOf } from './arguments.js'
 import { NETWORK_PARAMETERS } from './method-table.js'
 import { type Method, nameFor, type ThreadState, workOf } from './method.js'
 import type { Model } from './object-store.js'
+import { parametersToWire } from './posterior-summary.js'
 
 /** Reads a network and keeps it; answers with its handle and its summary. */
 export const readNetwork: Method = async (params, context, state) => {
@@ -192,8 +193,9 @@ function networkToWire({ graph, format }: Model): WireMap {
   const { inputs, outputs, parameters, parameterCount, layers, precision, digest, notes } = summarizeNetwork(graph)
   const plain = <T extends WireMap>(entries: readonly T[]): WireMap[] =>
     entries.slice(0, MAX_ITEMS).map(entry => ({ ...entry }))
-  return { format, inputs: plain(inputs), outputs: plain(outputs), parameters: plain(parameters), parameterCount,
-    layers: plain(layers), precision, digest, notes }
+  return { format, inputs: plain(inputs), outputs: plain(outputs),
+    parameters: parametersToWire(parameters.slice(0, MAX_ITEMS)), parameterCount, layers: plain(layers), precision,
+    digest, notes }
 }
 
 /** A network's summary, and the memory that each posterior of it would need. */

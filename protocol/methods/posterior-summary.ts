@@ -1,5 +1,5 @@
 /** @file A posterior's summary on the wire. */
-import type { PosteriorSummary } from '../../core/answer/posterior-summary.js'
+import type { ParameterSummary, PosteriorSummary } from '../../core/answer/posterior-summary.js'
 import type { CalibrationSummary } from '../../core/conformal/calibration.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import type { Tensor } from '../../core/tensor/tensor.js'
@@ -44,8 +44,15 @@ export function summaryToWire(summary: PosteriorSummary): WireMap {
     training: trainingToWire(training),
     inputs: inputsToWire(inputs),
     declaredInputs: declaredToWire(declaredInputs),
-    parameters: parameters.map(({ name, shape, size }) => ({ name, shape, size })),
+    parameters: parametersToWire(parameters),
   }
+}
+
+/** The tensors of a posterior; `transposed` stands where it is so. */
+export function parametersToWire(parameters: readonly ParameterSummary[]): WireMap[] {
+  return parameters.map(({ name, shape, size, transposed }) => ({ name, shape, size,
+    ...(transposed === true ? { transposed } : {}) })
+  )
 }
 
 /** The entries of the summary that are at hand: no determinant of the evidence, no digest of the network. */

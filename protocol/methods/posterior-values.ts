@@ -8,7 +8,8 @@ import type { DecodedMap } from '../frames/decoded-map.js'
 import type { WireMap, WireValue } from '../frames/encode.js'
 import { textsParameter } from '../messages/parameters.js'
 import type { Method } from './method.js'
-import { choiceToWire, conformalToWire, noiseToWire, priorToWire, summaryToWire } from './posterior-summary.js'
+import { choiceToWire, conformalToWire, noiseToWire, parametersToWire, priorToWire,
+  summaryToWire } from './posterior-summary.js'
 
 const vector = (values: Float64Array): WireMap => doublesToWire([values.length], values)
 
@@ -40,6 +41,7 @@ const VALUES = {
   conformal: posterior => conformalToWire(posterior.conformal),
   logEvidenceAtMode: posterior => posterior.logEvidenceAtMode ?? null,
   temperature: posterior => posterior.temperature,
+  parameters: posterior => parametersToWire(posterior.parameters),
   summary: posterior => summaryToWire(posterior.summary()),
 } as const satisfies Readonly<Record<string, (posterior: LaplacePosterior) => WireValue>>
 

@@ -321,3 +321,19 @@ def test_layers_without_weights_yet_are_refused() -> None:
     lazy = nn.Sequential(nn.LazyLinear(3))
     with pytest.raises(StateError, match="lazy layer.*call the module once"):
         Laplace(lazy, "classification").fit(ROWS, np.arange(9) % 3)
+
+
+def test_a_new_object_fits_merged_parts_of_a_module_with_code_by_an_example() -> None:
+    def module() -> nn.Module:
+        torch.manual_seed(2)
+        return Of(lambda own, x: own.b(own.a(x).tanh()) + x[:, :3], a=nn.Linear(6, 4), b=nn.Linear(4, 3)).double()
+
+    y = np.arange(len(ROWS)) % 3
+    whole = Laplace(module(), "classification", prior_precision=1.0).fit(ROWS, y)
+    worker = Laplace(module(), "classification", prior_precision=1.0)
+    parts = sum([worker.fit_partial(ROWS[:4], y[:4]), worker.fit_partial(ROWS[4:], y[4:])])
+    new = Laplace(module(), "classification", prior_precision=1.0)
+    with pytest.raises(StateError, match=r"fit_merged\(parts, example=X\[:4\]\)"):
+        new.fit_merged(parts)
+    new.fit_merged(parts, example=ROWS[:4])
+    np.testing.assert_allclose(new(ROWS), whole(ROWS), rtol=1e-10)

@@ -532,3 +532,23 @@ def test_default_client_is_shared_and_comes_back() -> None:
     buffer = io.StringIO()
     print(default_client().ping() > 0, file=buffer)
     assert buffer.getvalue() == "True\n"
+
+
+def test_a_vector_to_begin_with_needs_a_prior_of_as_many(iris: dict[str, Any]) -> None:
+    la = Laplace(IRIS, "classification").fit(iris["x"], iris["y"])
+    with pytest.raises(OptionError, match=r"prior_structure='scalar'.*'layerwise'") as caught:
+        la.optimize_prior_precision(init_prior_prec=np.ones(2))
+    assert caught.value.data["option"] == "init_prior_prec"
+    la.optimize_prior_precision(init_prior_prec=np.ones(2), prior_structure="layerwise")
+    assert np.size(la.prior_precision) == 2
+
+
+def test_numbers_of_parameters_are_refused_where_indices_do_not_ascend(iris: dict[str, Any]) -> None:
+    la = Laplace(IRIS, "classification", "subnetwork", subnetwork_indices=[7, 3], prior_precision=1.0)
+    la.fit(iris["x"], iris["y"])
+    for name in ("prior_precision", "prior_mean"):
+        with pytest.raises(OptionError, match="do not ascend"):
+            setattr(la, name, [1.0, 2.0])
+    with pytest.raises(OptionError, match="do not ascend"):
+        la.log_marginal_likelihood([1.0, 2.0])
+    la.prior_mean = 0.5

@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { laplace, type LaplaceOptions } from '../../../core/index.js'
+import type { LaplacePosterior } from '../../../core/laplace/laplace-posterior.js'
 import { loadPosterior } from '../../../core/laplace/load-posterior.js'
 import { float64, type Tensor } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
@@ -130,4 +131,42 @@ t.test('what does not go together is refused with a way out', t => {
   refused({ subnetwork: [7, 3], priorPrecision: [1, 2] }, 'BAD_COMBINATION', /do not ascend/)
   refused({ subnetwork: new Float64Array([7, 3]), priorMean: [1, 2] }, 'BAD_COMBINATION', /sort them/)
   t.end()
+})
+
+t.test('numbers of single parameters that are set later are refused too where the indices do not ascend', async t => {
+  const { graph, x } = mixedNetworks['layers'](drawer(4))
+  const of = (subnetwork: readonly number[]): Promise<LaplacePosterior> =>
+    laplace(graph, { likelihood: 'classification', subset: 'subnetwork', subnetwork, priorPrecision: 2 })
+      .fit(x, labels(5, 3))
+  const [posterior, sorted] = [await of([7, 3]), await of([3, 7])]
+  const refusal = { code: 'BAD_COMBINATION', message: /do not ascend.*sort them/ }
+  t.throws(() => posterior.withPrior({ priorPrecision: [1, 2] }), refusal)
+  t.throws(() => posterior.withPrior({ priorMean: [1, 2] }), refusal)
+  t.throws(() => posterior.logMarginalLikelihood({ priorPrecision: [1, 2] }), refusal)
+  t.equal(posterior.withPrior({ priorPrecision: 3 }).logMarginalLikelihood(),
+    sorted.withPrior({ priorPrecision: 3 }).logMarginalLikelihood())
+  t.same(sorted.withPrior({ priorPrecision: [1, 2] }).priorPrecisionDiag, new Float64Array([1, 2]))
+})
+
+t.test('numbers of single parameters are said to be read with matrices as out x in', async t => {
+  const { graph, x } = mixedNetworks['positions'](drawer(2))
+  const of = async (options: Partial<LaplaceOptions>): Promise<LaplacePosterior> =>
+    laplace(graph, { likelihood: 'classification', subset: 'all', structure: 'diag', priorPrecision: 2, ...options })
+      .fit(x, labels(5, 2))
+  const plain = await of({})
+  const turned = plain.parameters.filter(({ transposed }) => transposed)
+  t.ok(turned.length > 0, 'the network multiplies from the right')
+  const said = ({ notes }: LaplacePosterior): boolean => notes.some(note => note.startsWith('Numbers of single'))
+  t.notOk(said(plain))
+  t.ok(said(await of({ priorMean: plain.mean })))
+  t.ok(said(await of({ priorPrecision: plain.mean.map(Math.abs) })))
+  t.ok(said(await of({ subset: 'subnetwork', subnetwork: [0, 1, 2, 3, 4, 5, 6, 7, 8] })))
+  t.notOk(said(await of({ subset: 'subnetwork', subnetwork: [turned[0].name] })))
+  const layers = mixedNetworks['layers'](drawer(4))
+  t.notOk(
+    said(
+      await laplace(layers.graph, { likelihood: 'classification', subset: 'subnetwork', subnetwork: [0, 1],
+        priorPrecision: [1, 2] }).fit(layers.x, labels(5, 3)),
+    ),
+  )
 })

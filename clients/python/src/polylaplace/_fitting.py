@@ -287,13 +287,19 @@ class Fitting(PosteriorState):
         named = {} if chunk is None else {"chunk": chunk}
         return bytes(self._client.call("digestChunk", {**self._data(X, y), **named})["chunk"])
 
-    def fit_merged(self, partial: Partial) -> Self:
+    def fit_merged(self, partial: Partial, *, example: Any = None) -> Self:
         """Fits the posterior from merged parts.
 
+        Args:
+            example: some rows as the network takes them, which a torch module that has code of its own is read with
+                where this object has seen no data yet.
+
         Raises:
-            StateError: when the sums belong to another network or other options.
+            StateError: NOT_FITTED where such rows are needed and not given; when the sums belong to another network or
+                other options.
         """
-        params = {**self._network_for(None), "options": self._fit_options(), "partial": partial.to_bytes()}
+        rows = None if example is None else self._examples(example, "example")
+        params = {**self._network_for(rows), "options": self._fit_options(), "partial": partial.to_bytes()}
         self._adopt(*self._made("fitMerged", params, progress=self._progress))
         self._training = None
         return self

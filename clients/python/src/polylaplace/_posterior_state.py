@@ -95,7 +95,11 @@ class PosteriorState(CheckedArguments):
         self._read_model(example)
         if self._network is None:
             if self._network_params is None:
-                raise StateError("This network is sent with the first data; call fit first.", "NOT_FITTED")
+                raise StateError(
+                    f"A {type(self.model).__name__} is read by running it on some rows, and this object has seen none: "
+                    "call fit or fit_partial, or give rows as it takes them, fit_merged(parts, example=X[:4]).",
+                    "NOT_FITTED",
+                )
             params = with_input_size(self._network_params, example)
             data_bytes = more_bytes + (0 if example is None else example.nbytes)
             if not self._network_read and size_of(params) + data_bytes <= ONE_MESSAGE:
@@ -104,6 +108,14 @@ class PosteriorState(CheckedArguments):
             params = {**params, "brief": True}
             self._network, _ = create(self._client, "readNetwork", params, maker("readNetwork", params))
         return {"model": self._network.handle()}
+
+    def _network_parameters(self, X: Any) -> list[dict[str, Any]]:
+        """The parameters of a network that is read by rows of data, as the server has them."""
+        example = self._examples(X)
+        self._read_model(example)
+        params = with_input_size(self._network_params or {}, example)
+        self._network, answer = create(self._client, "readNetwork", params, maker("readNetwork", params))
+        return list(answer["summary"]["parameters"])
 
     def _read_model(self, example: Examples | None) -> None:
         """Reads the model as it is now: modules and estimators may have been trained further since the last fit."""

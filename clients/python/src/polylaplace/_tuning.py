@@ -67,10 +67,19 @@ class Tuning(PosteriorState):
                 them: it is found to convergence.
 
         Raises:
-            OptionError: for ways and structures that do not go together, or that lack their rows.
+            OptionError: for ways and structures that do not go together, or that lack their rows; for several numbers
+                as `init_prior_prec` of one prior precision.
             StateError: before `fit`, or where the training data are needed and not at hand.
         """
-        del pred_type, n_steps, lr, init_prior_prec
+        del pred_type, n_steps, lr
+        if np.size(init_prior_prec) > 1 and prior_structure == "scalar":
+            # Of laplace-torch a vector says that there is a prior for each of its entries.
+            raise OptionError(
+                "init_prior_prec has several numbers, and prior_structure='scalar' has one: give 'layerwise' for one "
+                "of each tensor, or 'diag' for one of each parameter.",
+                "BAD_COMBINATION",
+                {"option": "init_prior_prec"},
+            )
         options = {
             "tune": as_tune_method(method),
             "priorStructure": as_prior_structure(prior_structure),

@@ -9,12 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parameters_to_vector
 from torch.utils.data import DataLoader
 
 from .._exceptions import LaplaceWarning, OptionError, ShapeError, StateError
 from ._errors import NotDefiniteError
-from ._kinds import Count, Inputs, as_batch
+from ._kinds import Count, Inputs, as_batch, as_vector, counted_rows
 from ._levels import user_level
 from ._outputs_posterior import BaseFunctionalLaplace
 from ._parametric import demand_entries
@@ -101,7 +100,7 @@ class FunctionalLaplace(BaseFunctionalLaplace):
         self.independent_outputs = independent_outputs
         self.seed = seed
         self.diagonal_likelihood = diagonal_likelihood
-        self.mean: Any = parameters_to_vector(self.params).detach() if self.params else None
+        self.mean: Any = as_vector(self.params).detach() if self.params else None
 
     def _forget(self) -> None:
         """No data."""
@@ -166,7 +165,9 @@ class FunctionalLaplace(BaseFunctionalLaplace):
             Js, f = self._detached_jacobians(X)
             self._check_targets(f, y)
             loss = loss + self.backend.factor * self.backend.lossfunc(f, y)
-            roots.append(self._root(f))
+            counted = None if self.likelihood == Likelihood.REGRESSION else counted_rows(y)
+            root = self._root(f)
+            roots.append(root if counted is None else root * counted[:, None, None])
             kept.append(Js)
             self._inputs.append(X)
         self.n_data, self.n_outputs = examples, f.shape[-1]
@@ -180,7 +181,7 @@ class FunctionalLaplace(BaseFunctionalLaplace):
             for j in range(i, len(self._inputs)):
                 self._store_K_batch(self._kernel_of(J, kept[j]), i, j)
         self.L = self._by_output(self._roots.square().sum(dim=2).flatten())
-        self.mean = parameters_to_vector(self.params).detach()
+        self.mean = as_vector(self.params).detach()
         self._build_Sigma_inv()
         self._fitted = True
 

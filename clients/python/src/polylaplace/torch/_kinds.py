@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -14,13 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from .._arguments import KINDS, Count
-from .._exceptions import DataError, OptionError, ShapeError
+from .._exceptions import DataError, LaplaceWarning, OptionError, ShapeError
+from ._levels import user_level
 
 __all__ = [
     "Count",
     "Inputs",
     "allow_words",
     "as_batch",
+    "as_vector",
+    "counted_rows",
     "demand_finite",
     "demand_finite_rows",
     "demand_positive",
@@ -163,3 +167,28 @@ def as_batch(batch: Any, label_key: str) -> tuple[Inputs, Tensor]:
     if isinstance(x, Tensor) and x.ndim and y.ndim and len(x) != len(y):
         raise ShapeError(f"A batch has {len(x)} rows and {len(y)} labels.", "SHAPE_MISMATCH")
     return x, y
+
+
+#: torch's ignore_index: the label of a row that does not count.
+NO_LABEL = -100
+
+
+def counted_rows(y: Tensor) -> Tensor | None:
+    """Which rows count, where labels of classes leave some out by torch's ignore_index; None: all of them."""
+    if y.ndim != 1 or y.is_floating_point():
+        return None
+    counted = y != NO_LABEL
+    if bool(counted.all()):
+        return None
+    warnings.warn(
+        f"Rows whose label is {NO_LABEL}, torch's ignore_index, do not count: neither in the loss nor in the "
+        "curvature.",
+        LaplaceWarning,
+        stacklevel=user_level(),
+    )
+    return counted
+
+
+def as_vector(parameters: Iterable[Tensor]) -> Tensor:
+    """Parameters as one vector, each row-major, also those that lie in memory otherwise (channels_last)."""
+    return torch.cat([parameter.reshape(-1) for parameter in parameters])

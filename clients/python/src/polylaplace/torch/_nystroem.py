@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, RandomSampler, SequentialSampler, Subse
 from .._exceptions import OptionError, ShapeError
 from ._base import _steps
 from ._errors import NotDefiniteError
-from ._kinds import Count, Inputs, as_batch
+from ._kinds import Count, Inputs, as_batch, counted_rows
 from ._links import probit_logits
 from ._outputs_posterior import BaseFunctionalLaplace, NotThereError
 from ._parametric import demand_entries
@@ -165,6 +165,8 @@ class ELLA(BaseFunctionalLaplace):
         else:
             p = f.softmax(dim=-1)
             H = p.diag_embed() - p[:, :, None] * p[:, None, :]
+            counted = counted_rows(y)
+            H = H if counted is None else H * counted[:, None, None]
             gram = torch.einsum("nck,ncd,ndl->kl", features, H, features)
         self.feature_gram = self.feature_gram + gram
         self._factor = None

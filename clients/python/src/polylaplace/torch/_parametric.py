@@ -5,17 +5,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from math import log, pi
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils import parameters_to_vector
 from torch.utils.data import DataLoader
 
 from .._exceptions import DataError, LaplaceWarning, OptionError, ShapeError
 from ._base import BaseLaplace
-from ._kinds import Count, Inputs, as_batch, demand_finite
+from ._kinds import Count, Inputs, as_batch, as_vector, counted_rows, demand_finite
 from ._levels import user_level
 from ._predictor import Predictor
 from .curvature import CurvatureInterface
@@ -98,7 +98,7 @@ class ParametricLaplace(BaseLaplace):
 
     def _weights(self) -> Tensor:
         """The network's weights as a vector."""
-        mean = parameters_to_vector(self.params)
+        mean = as_vector(self.params)
         return mean if self.enable_backprop else mean.detach()
 
     def _added(self, old: Any, new: Any, n_old: int, n_new: int) -> Any:
@@ -155,7 +155,11 @@ class ParametricLaplace(BaseLaplace):
                     "y.unsqueeze(-1).",
                     "SHAPE_MISMATCH",
                 )
-            yield X, y
+            counted = None if self.likelihood == Likelihood.REGRESSION else counted_rows(y)
+            if counted is None:
+                yield X, y
+            elif counted.any():
+                yield _rows_of(X, counted), y[counted]
 
     def _summed(
         self, batches: Iterator[tuple[Any, Tensor]], progress_bar: bool
@@ -181,7 +185,8 @@ class ParametricLaplace(BaseLaplace):
 
     def _curv_closure(self, X: Inputs, y: Tensor, N: int) -> tuple[Tensor, Any]:
         """Loss and curvature of a batch of N examples in all."""
-        return getattr(self.backend, self._structure)(X, y, N=N, **self._asdl_fisher_kwargs)  # type: ignore[no-any-return]
+        loss, H = getattr(self.backend, self._structure)(X, y, N=N, **self._asdl_fisher_kwargs)
+        return loss, H
 
     # --- quantities ---
 
@@ -390,6 +395,18 @@ class ParametricLaplace(BaseLaplace):
                     LaplaceWarning,
                     stacklevel=user_level(),
                 )
+
+
+def _rows_of(X: Inputs, counted: Tensor) -> Inputs:
+    """The rows of a batch that count."""
+    if not isinstance(X, Mapping):
+        return X[counted]
+    # An object of the user's own keeps its class, as its network may ask for it.
+    rows = copy(X)
+    for key, value in X.items():
+        if isinstance(value, Tensor) and value.ndim and len(value) == len(counted):
+            rows[key] = value[counted]  # type: ignore[index]
+    return rows
 
 
 #: Networks up to so many parameters are run for several draws at once; of larger ones the products take the time.

@@ -26,6 +26,7 @@ class Predictor:
         self._backend = backend
         self._core = sums.posterior
         self._scale = sums.scale
+        self._order = None if sums.order is None else sums.order.numpy()
         self._shape = sums.shape
         self._H, self._version = sums.H, getattr(sums.H, "_version", 0)
         self._weights = self._checksum()
@@ -84,10 +85,8 @@ class Predictor:
     def _under(self, prior_precision: Tensor, H_factor: Tensor) -> Remote:
         """The core's posterior under a prior and a noise, made where it is another one than the last."""
         prior = np.asarray(prior_precision.detach().cpu().double())
-        indices = self._backend.subnetwork_indices
-        if indices is not None and prior.size > 1:
-            # The core's parameters ascend.
-            prior = prior[indices.argsort().cpu().numpy()]
+        if self._order is not None and prior.size == len(self._order):
+            prior = prior[self._order]
         # The core's factor is 1 / temperature: its sigma stays 1.
         temperature = 1 / (float(H_factor.detach()) * self._scale)
         key = (prior.tobytes(), temperature)

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .._exceptions import LaplaceWarning, OptionError
+from .._exceptions import DataError, LaplaceWarning, OptionError
 from .._laplace import Laplace as CoreLaplace
 from ._errors import NoCurvatureError
+from ._layout import as_torch, in_core_order
 from ._levels import user_level
 from ._read_ahead import read_ahead
 from .utils.matrix import Kron
@@ -24,6 +25,9 @@ from .utils.matrix import Kron
 #: What laplace-torch's empirical Fisher of regression is over the definition: the gradient of (f - y)^2 in place of
 #: half of it, squared, times one half.
 EF_OF_REGRESSION = 2.0
+
+#: How the core's note on the order of single parameters begins.
+_OF_ORDER = "Numbers of single parameters"
 
 #: Arguments of laplace-torch's backends that the core has a word for.
 _KNOWN = ("N", "kfac_approx", "mc_samples")
@@ -37,6 +41,7 @@ class Summed:
         loss: the loss, a scalar.
         H: the curvature: (P, P), (P,), or a `Kron` whose second factors are means over the examples.
         posterior: the core's posterior, which predicts.
+        order: for each of the core's parameters its place among torch's; None: the same.
         scale: what H is over the core's own.
         examples: how many rows there were.
         shape: the shape of one row's inputs, by name where they have names.
@@ -45,6 +50,7 @@ class Summed:
     loss: Tensor
     H: Any
     posterior: CoreLaplace
+    order: Tensor | None
     scale: float
     examples: int
     shape: Any
@@ -65,27 +71,35 @@ def summed(
     """
     core = core_laplace(backend, structure, kwargs)
     data = _features(backend, batches) if backend.last_layer else batches
-    core._wanted = ("loss", "H")
+    core._wanted = ("loss", "H", "parameters")
     if core._network_params is not None:
         # It was read a moment ago: the fit need not read it again to see whether it was trained further.
         core.model = None
     shapes: list[Any] = []
     first, rest = read_ahead(_sendable(data, backend.dict_key_y, shapes))
+    if not first:
+        raise DataError("There are no rows to fit to.", "EMPTY_DATA")
+    order = _use_subnetwork(core, backend.subnetwork_indices, first[0][0])
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         if len(first) == 1 and rest is None:
             core.fit(*first[0], progress_bar=progress)
         else:
             core.fit(chain(first, rest or ()), progress_bar=progress)
-    for each in said:
+    # The order of parameters is torch's here.
+    for each in (one for one in said if order is None or not str(one.message).startswith(_OF_ORDER)):
         warnings.warn(each.message, each.category, stacklevel=user_level())
     like = next(backend._model.parameters())
     _say_of_device(like.device)
     scale = EF_OF_REGRESSION if _doubled(backend) else 1.0
+    parameters = core._get("parameters")
+    if backend.subnetwork_indices is None:
+        order = in_core_order(parameters)
     return Summed(
         loss=torch.tensor(core.loss, dtype=like.dtype, device=like.device),
-        H=_as_given(_tensors(core.H, like, scale), backend.subnetwork_indices),
+        H=_of_layers(as_torch(_tensors(core.H, like, scale), order, parameters, core.n_data)),
         posterior=core,
+        order=order,
         scale=scale,
         examples=core.n_data,
         shape=shapes[0],
@@ -188,16 +202,28 @@ def inputs_of(x: Any, label_key: str) -> Any:
     return {key: value.detach() for key, value in x.items() if key != label_key and isinstance(value, Tensor)}
 
 
-def _as_given(H: Any, indices: Tensor | None) -> Any:
-    """A curvature whose parameters ascend, as the core has them, in the order in which indices name them."""
+def _use_subnetwork(core: CoreLaplace, indices: Tensor | None, inputs: Any) -> Tensor | None:
+    """Tells the core the parameters of a subnetwork as it counts them.
+
+    Returns:
+        For each of them, in the core's order, its place among `indices`.
+    """
     if indices is None:
-        return H
-    place = indices.argsort().argsort().to(H.device)
-    return H[place] if H.ndim == 1 else H[place][:, place]
+        return None
+    indices = indices.cpu()
+    # A chain of layers has no matrix the other way round.
+    of_network = None if core._network_params is not None else in_core_order(core._network_parameters(inputs))
+    counted = indices if of_network is None else of_network.argsort()[indices]
+    core._options["subnetwork"] = counted.sort().values.numpy().astype(np.float64)
+    return counted.argsort()
+
+
+def _of_layers(H: Any) -> Any:
+    return Kron(H) if isinstance(H, list) else H
 
 
 def _tensors(H: Any, like: Tensor, scale: float) -> Any:
-    """The core's curvature as tensors of a dtype, on a device."""
+    """The core's curvature as tensors of a dtype, on a device: a matrix, a diagonal, or the factors of each block."""
 
     def tensor(array: Any) -> Tensor:
         return torch.as_tensor(np.ascontiguousarray(array)).to(device=like.device, dtype=like.dtype)
@@ -209,4 +235,4 @@ def _tensors(H: Any, like: Tensor, scale: float) -> Any:
         factors = [tensor(block[key]) for key in ("B", "A", "diagonal") if block.get(key) is not None]
         factors[0] = factors[0] * scale
         blocks.append(factors)
-    return Kron(blocks)
+    return blocks

@@ -8,12 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parameters_to_vector
 from torch.utils.data import DataLoader
 
 from ..._arguments import CheckedArguments
 from ..._exceptions import OptionError
-from .._kinds import Count, demand_positive
+from .._kinds import Count, as_vector, demand_positive
 from .enums import Likelihood
 from .feature_extractor import FeatureExtractor
 from .swag import fit_diagonal_swag_var
@@ -41,7 +40,7 @@ class SubnetMask(CheckedArguments):
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
-        self.parameter_vector = parameters_to_vector(_trained(model)).detach()
+        self.parameter_vector = as_vector(_trained(model)).detach()
         self._n_params = len(self.parameter_vector)
         self._indices: Tensor | None = None
 

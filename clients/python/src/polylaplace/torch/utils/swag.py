@@ -9,11 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parameters_to_vector
 from torch.utils.data import DataLoader
 
 from ..._arguments import checked
-from .._kinds import Count, demand_positive
+from .._kinds import Count, as_vector, demand_positive
 
 __all__ = ["fit_diagonal_swag_var"]
 
@@ -54,7 +53,7 @@ def fit_diagonal_swag_var(
 
 
 def _weights(model: nn.Module) -> Tensor:
-    return parameters_to_vector(model.parameters()).detach()
+    return as_vector(model.parameters()).detach()
 
 
 class _Spread:
