@@ -15,7 +15,10 @@ import { withLogarithm } from './probability-outputs.js'
 import { tunePosterior } from './tune.js'
 import type { TuningPlan } from './tuning-plan.js'
 
-/** The posterior of sums over all the data; `rows` are the training data once more, for tuning that reads them. */
+/**
+ * The posterior of sums over all the data; `rows` are the training data once more, for tuning that reads them.
+ * @throws OptionError BAD_COMBINATION, StateError DIGEST_MISMATCH; ShapeError, DataError, CancelledError
+ */
 export async function fitMerged(prepared: FitTask, partial: PartialFit, rows: Batch | undefined,
   work: WorkOptions): Promise<PosteriorState> {
   demandPartialFit(partial)

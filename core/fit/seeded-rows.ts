@@ -76,7 +76,10 @@ export async function keptJacobian(task: FitTask, rows: SomeRows, work: WorkOpti
   return joinJacobians(batches)
 }
 
-/** Rows of V for rows of data: those of J times seeds, one seed of an example after another. */
+/**
+ * Rows of V for rows of data: those of J times seeds, one seed of an example after another.
+ * @throws ResourceError OUT_OF_MEMORY, CancelledError
+ */
 export async function writtenRows(task: FitTask, { x, examples }: SomeRows, seeds: RowSeeds,
   work: WorkOptions): Promise<Float64Array> {
   const { evaluator: { slots }, options } = task

@@ -23,7 +23,10 @@ export interface FitStream {
   finish(work?: WorkOptions): Promise<LaplacePosterior>
 }
 
-/** Starts a fit to data that arrive piece by piece. Programs are compiled for the first examples' size. */
+/**
+ * Starts a fit to data that arrive piece by piece. Programs are compiled for the first examples' size.
+ * Its methods throw ShapeError, DataError, ResourceError, NumericalError, CancelledError; StateError after any of them.
+ */
 export function startStream(whole: FitTask): FitStream {
   // The first examples settle the shape of the input.
   let fit: RunningFit | undefined

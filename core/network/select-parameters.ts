@@ -57,7 +57,10 @@ function withParametersNamed(graph: Graph, choice: TensorChoice): Graph {
   return names.every(name => known.has(name)) ? chosen : orientWeights(chosen)
 }
 
-/** The names that a choice means: globs and indices among `listed`, whole names among `all`. */
+/**
+ * The names that a choice means: globs and indices among `listed`, whole names among `all`.
+ * @throws OptionError BAD_OPTION for what none has, with the nearest
+ */
 export function parameterNames(option: string, choice: TensorChoice, listed: readonly string[],
   all: readonly string[]): string[] {
   const entries = typeof choice === 'object' ? choice : [choice]

@@ -114,6 +114,7 @@ export function kernelExtents(node: Node, rank: number, weight?: readonly number
 /**
  * The windows of a convolution or pool over `extents`; `ceil` also counts a last window that reaches beyond the
  * padding.
+ * @throws GraphError BAD_GRAPH for a window longer than the padded axis
  */
 export function slidingWindow(node: Node, extents: readonly number[], kernel: readonly number[],
   ceil = false): WindowAxis[] {

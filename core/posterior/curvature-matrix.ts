@@ -55,7 +55,7 @@ export type CurvatureMatrix =
 
 type BlockCurvature = Extract<Curvature, { structure: 'blockdiag' }>
 
-/** H: the data term alone. */
+/** H: the data term alone. @throws OptionError BAD_COMBINATION where there is none, or one an output */
 export function curvatureMatrix(curvature: PosteriorCurvature, slots: readonly ParameterSlot[]): CurvatureMatrix {
   const { size } = curvature
   switch (curvature.structure) {

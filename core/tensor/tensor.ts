@@ -31,7 +31,7 @@ export function sizeOf(shape: readonly number[]): number {
   return size
 }
 
-/** Zero-filled storage for `length` elements of a dtype. */
+/** Zero-filled storage for `length` elements of a dtype. @throws DataError BAD_ARRAY for another dtype */
 export function allocate(dtype: DType, length: number): TensorData {
   switch (dtype) {
     case 'float32':
