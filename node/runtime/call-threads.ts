@@ -3,6 +3,7 @@
  * is at. Each computes one call after another; they start when they are wanted and do not hold the process.
  */
 import { availableParallelism } from 'node:os'
+import type { Worker as NodeThread } from 'node:worker_threads'
 import type { WorkOptions } from '../../core/budget/progress.js'
 import { CancelledError, InternalError } from '../../core/errors/errors.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
@@ -134,22 +135,16 @@ interface PendingCall {
   readonly onProgress: WorkOptions['onProgress']
 }
 
-function startThread(module: URL): CallThread {
-  const stop = new SharedArrayBuffer(4)
-  const setup: CallThreadSetup = { stop }
-  const nodeThread = startRoomyThread(module, { workerData: setup, stdout: false, stderr: false })
-  const known = new Set<number>()
-  let calls = 0
+/** The answers of a thread, which computes one call at a time. */
+interface Answers {
+  /** Why there will be no more. */
+  readonly ended: Error | undefined
+  expect(id: number, onProgress: WorkOptions['onProgress']): Promise<CallResult>
+}
+
+function answersOf(nodeThread: NodeThread): Answers {
   let pending: PendingCall | undefined
-  let running: Promise<unknown> = Promise.resolve()
   let ended: Error | undefined
-  const post = (message: ToCallThread, transfer: readonly ArrayBuffer[] = []): void => {
-    nodeThread.postMessage(message, transfer)
-  }
-  const forgotten = new FinalizationRegistry<number>(number => {
-    known.delete(number)
-    if (ended === undefined) post({ type: 'forget', number })
-  })
   const end = (reason: string): void => {
     ended = new InternalError(`A thread that computed a call ended unexpectedly: ${reason}. Call again.`)
     pending?.reject(ended)
@@ -172,6 +167,32 @@ function startThread(module: URL): CallThread {
   nodeThread.on('exit', code => {
     end(`exit code ${code}`)
   })
+  return {
+    get ended() {
+      return ended
+    },
+    expect: (id, onProgress) =>
+      new Promise((resolve, reject) => {
+        pending = { id, resolve, reject, onProgress }
+      }),
+  }
+}
+
+function startThread(module: URL): CallThread {
+  const stop = new SharedArrayBuffer(4)
+  const setup: CallThreadSetup = { stop }
+  const nodeThread = startRoomyThread(module, { workerData: setup, stdout: false, stderr: false })
+  const answers = answersOf(nodeThread)
+  const known = new Set<number>()
+  let calls = 0
+  let running: Promise<unknown> = Promise.resolve()
+  const post = (message: ToCallThread, transfer: readonly ArrayBuffer[] = []): void => {
+    nodeThread.postMessage(message, transfer)
+  }
+  const forgotten = new FinalizationRegistry<number>(number => {
+    known.delete(number)
+    if (answers.ended === undefined) post({ type: 'forget', number })
+  })
   nodeThread.unref()
   return {
     knows: posterior => known.has(numberFor(posterior)),
@@ -186,16 +207,14 @@ function startThread(module: URL): CallThread {
       return number
     },
     async call(call, { signal, onProgress }) {
-      if (ended !== undefined) throw ended
+      if (answers.ended !== undefined) throw answers.ended
       const id = ++calls
       const { value, transfer } = await movableCopy(call)
-      const answer = new Promise<CallResult>((resolve, reject) => {
-        pending = { id, resolve, reject, onProgress: progress => {
-          // Nobody who has cancelled hears of the work that is done until the thread stops.
-          if (signal?.aborted !== true) onProgress?.(progress)
-        } }
-        post({ type: 'call', id, call: value }, transfer)
+      const answer = answers.expect(id, progress => {
+        // Nobody who has cancelled hears of the work that is done until the thread stops.
+        if (signal?.aborted !== true) onProgress?.(progress)
       })
+      post({ type: 'call', id, call: value }, transfer)
       running = answer.catch(() => undefined)
       nodeThread.ref()
       try {
@@ -210,7 +229,7 @@ function startThread(module: URL): CallThread {
       const patience = setTimeout(() => void nodeThread.terminate(), GRACE_MS).unref()
       await running
       clearTimeout(patience)
-      return ended === undefined
+      return answers.ended === undefined
     },
   }
 }
