@@ -171,7 +171,7 @@ function fitLoad(task: FitTask, rows: number, batch: number, linear: Need | unde
   }
   const { calling, others, ...passing } = overThreads(spread, Math.min(shards, spread.threads), 0)
   // Threads hand their sums over; what is left of merging them stays until it is collected.
-  const merged = others > 0 ? Math.min(shards * sums, uncollected(Infinity, 0)) : 0
+  const merged = others > 0 ? Math.min(shards * sums, MERGED_BYTES) : 0
   return { calling: calling + shards * sums + 8 * keptNumbers(task, rows), others: others + merged, ...passing,
     kept: others > 0 ? 0 : spread.grams, seconds: seconds(rows * Math.ceil(terms * seedsOfTerm / seeds)
       * (evaluator.work(seeds) + sumsWork(evaluator, options, seeds)), spread.threads) + secondsOfValues(spread) }
@@ -179,6 +179,9 @@ function fitLoad(task: FitTask, rows: number, batch: number, linear: Need | unde
 
 /** Blocks of lower triangles in the network's precision, those of a first run too, over what is summed: measured. */
 const GRAM_PART = 0.8
+
+/** Of sums that were merged so many bytes stay until they are collected. */
+const MERGED_BYTES = 24 << 20
 
 /** Numbers of the last layer that are kept for tuning. */
 function keptNumbers({ evaluator, options, plan }: FitTask, rows: number): number {

@@ -1,5 +1,5 @@
 /** @file What a stage of a fit, or a prediction, holds in memory and takes: by shapes, and by what was measured. */
-import { FORWARD_SESSION_BYTES, LIBRARY_BYTES, OTHER_THREAD_BYTES, SESSION_BYTES,
+import { APART, FORWARD_SESSION_BYTES, LIBRARY_BYTES, OTHER_THREAD_BYTES, SESSION_BYTES,
   uncollected } from '../budget/forecast.js'
 import { multiplicationRate } from '../budget/rate.js'
 import type { BatchHeld } from '../programs/batch-memory.js'
@@ -112,7 +112,7 @@ export function overThreads({ threads, rows, size, rowBytes, held, library, sess
     return { calling: loaded + each, others: 0, passing: rowsPassing.passing + rows * passing,
       piece: rowsPassing.piece + piece }
   }
-  const apart = uncollected(rows / threads * (passing + rowBytes), piece)
+  const apart = uncollected(rows / threads * (passing + rowBytes), piece, APART)
   return { calling: loaded, ...rowsPassing,
     others: others * (OTHER_THREAD_BYTES + NODE_BYTES * nodes + held.constants) + used * (each + apart) }
 }
