@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from .._arguments import CheckedArguments
 from .._exceptions import LaplaceWarning, OptionError
 from .._progress import Progress, progress_callback
+from ._descent import maximised
 from ._kinds import Count, Inputs, demand_finite, demand_finite_rows, demand_positive
 from ._levels import user_level
 from ._links import probabilities
@@ -307,13 +308,13 @@ class BaseLaplace(CheckedArguments):
                 self._device,
                 self._dtype,
             )
-        logarithm = self.prior_precision.detach().log().requires_grad_(True)
-        optimizer = torch.optim.Adam([logarithm], lr=lr)
-        for _ in _steps(range(n_steps), progress_bar, "marginal likelihood"):
-            optimizer.zero_grad()
-            (-self.log_marginal_likelihood(prior_precision=logarithm.exp())).backward()
-            optimizer.step()
-        self.prior_precision = logarithm.detach().exp()
+        logarithm = maximised(
+            lambda at: self.log_marginal_likelihood(prior_precision=at.exp()),
+            self.prior_precision.log(),
+            lr,
+            _steps(range(n_steps), progress_bar, "marginal likelihood"),
+        )
+        self.prior_precision = logarithm.exp()
 
     def _default_loss(self) -> Any:
         regression = self.likelihood == Likelihood.REGRESSION

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ..._arguments import checked
+from ..._exceptions import OptionError
+from .._descent import Momentum
 from .._kinds import Count, as_vector, demand_positive
 
 __all__ = ["fit_diagonal_swag_var"]
@@ -36,17 +38,21 @@ def fit_diagonal_swag_var(
         criterion: the loss of outputs and targets.
         snapshot_freq: passes over the data between two snapshots.
         min_var: what no variance is below.
+
+    Raises:
+        OptionError: for a learning rate, momentum or weight decay that is none.
     """
     demand_positive(lr, "lr")
+    for name, value in (("momentum", momentum), ("weight_decay", weight_decay)):
+        if not value >= 0:
+            raise OptionError(f"{name} must not be negative; got {value:g}.", "BAD_OPTION", {"option": name})
     copied = deepcopy(model).train()
     device = next(copied.parameters()).device
-    optimizer = torch.optim.SGD(copied.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay)
+    descent = Momentum(copied.parameters(), lr, momentum, weight_decay)
     spread = _Spread(_weights(copied))
     for epoch in range(n_snapshots_total * snapshot_freq):
         for inputs, targets in train_loader:
-            optimizer.zero_grad()
-            criterion(copied(inputs.to(device)), targets.to(device)).backward()
-            optimizer.step()
+            descent.step(criterion(copied(inputs.to(device)), targets.to(device)))
         if epoch % snapshot_freq == 0:
             spread.add(_weights(copied))
     return spread.variance().clamp(min=min_var)
