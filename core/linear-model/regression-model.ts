@@ -3,21 +3,18 @@
  * that outputs on different scales get error bars of their own.
  */
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
-import { accumulateFull } from '../curvature/full.js'
-import { jacobianGram, ownGram } from '../curvature/jacobian-gram.js'
-import { addTransposedProduct, jacobianTimes } from '../curvature/jacobian-products.js'
+import { ownGram } from '../curvature/jacobian-gram.js'
+import { jacobianTimes } from '../curvature/jacobian-products.js'
 import { outputJacobian } from '../curvature/jacobian.js'
-import { joinVectors, splitVectors, zeroVectors } from '../curvature/parameter-vectors.js'
+import { splitVectors } from '../curvature/parameter-vectors.js'
 import { NumericalError } from '../errors/errors.js'
 import { pauseInLoop } from '../kernels/interruption.js'
-import { cholesky, gemm, symmetricEigen, triangularSolve } from '../kernels/linear-algebra.js'
-import { parameterCount } from '../network/parameter-slot.js'
-import type { FactoredJacobian } from '../programs/factored-jacobian.js'
+import { cholesky, gemm, triangularSolve } from '../kernels/linear-algebra.js'
 import { rootMeanSquare } from '../tensor/means.js'
-import { takeRows } from '../tensor/rows.js'
-import { gaussianEvidence, type GaussianHyperparameters, type GaussianSpectrum, type GivenHyperparameters,
+import { gaussianEvidence, type GaussianHyperparameters, type GivenHyperparameters,
   tuneGaussian } from './gaussian-evidence.js'
 import { type LinearProblem, type OtherRows, problemSize } from './linear-problem.js'
+import { type OutputBasis, outputBasis, type RegressionRows } from './output-basis.js'
 
 /** The posterior of one output's linear model: w - mu ~ N(weights, (I - U'U) / delta), with noise sigma. */
 export interface OutputModel extends GaussianHyperparameters {
@@ -35,25 +32,9 @@ export interface OutputModel extends GaussianHyperparameters {
   readonly variance: Float64Array
 }
 
-/** What the linear model of a regression is made of. */
-export type RegressionRows = Pick<LinearProblem,
-  'slots' | 'jacobian' | 'examples' | 'outputs' | 'labels' | 'f0' | 'sizes'>
-
-/** Eigenpairs of K = J J' of one output. */
-interface Basis extends GaussianSpectrum {
-  /** One left eigenvector a row: r x N. */
-  readonly left: Float64Array
-  /** J' v_i = sqrt(l_i) times the right eigenvector of some of them, k x P: their images in weight space. */
-  images(some: readonly number[]): Float64Array
-  /** sum c_i J' v_i, P. */
-  image(coefficients: Float64Array): Float64Array
-}
-
 /** Prior precision and noise. */
 type Hyper = Pick<GaussianHyperparameters, 'delta' | 'sigma'>
 
-/** Eigenvalues below this share of the largest are nothing but rounding. */
-const NEGLIGIBLE = 1e-12
 /**
  * The noise is at least this share of the root mean square of the leave-one-out residuals. With more weights than rows
  * the evidence cannot tell noise from weights and may run to no noise at all, which is about one nat better than this
@@ -80,7 +61,7 @@ export interface OutputFamily {
 export function outputFamily(problem: LinearProblem, c: number, work: WorkOptions,
   given: GivenHyperparameters = {}): OutputFamily {
   throwIfCancelled(work.signal)
-  const basis = spectrumOf(problem, c)
+  const basis = outputBasis(problem, c)
   const leftOutAt = (hyper: Hyper): OutputModel['leftOut'] => onTrainingRows(problem, c, basis, hyper).leftOut
   const tuned = tunedIn(basis, problem, c, given)
   return {
@@ -97,11 +78,11 @@ export function outputFamily(problem: LinearProblem, c: number, work: WorkOption
 /** Each row of output c predicted from all the others, prior and noise by the evidence: N. */
 export function leftOutMeans(rows: RegressionRows, c: number, work: WorkOptions): Float64Array {
   throwIfCancelled(work.signal)
-  const basis = spectrumOf(rows, c)
+  const basis = outputBasis(rows, c)
   return onTrainingRows(rows, c, basis, tuneGaussian(basis, targetVariance(rows, c))).leftOut.f
 }
 
-function tunedIn(basis: Basis, problem: LinearProblem, c: number,
+function tunedIn(basis: OutputBasis, problem: LinearProblem, c: number,
   given: GivenHyperparameters): GaussianHyperparameters {
   const variance = targetVariance(problem, c)
   const found = tuneGaussian(basis, variance, given)
@@ -113,13 +94,13 @@ function tunedIn(basis: Basis, problem: LinearProblem, c: number,
 }
 
 /** The evidence of given hyper-parameters. */
-function evaluated(basis: Basis, { delta, sigma }: Hyper): GaussianHyperparameters {
+function evaluated(basis: OutputBasis, { delta, sigma }: Hyper): GaussianHyperparameters {
   const { value } = gaussianEvidence(basis).at(Float64Array.of(Math.log(delta), 2 * Math.log(sigma)))
   return { delta, sigma, evidence: value, floored: false }
 }
 
 /** f0 + sum J_* J'v b / (l + delta sigma^2) and (J_* J_*' - sum (J_* J'v)^2 / (l + delta sigma^2)) / delta. */
-function outputsElsewhere({ slots }: LinearProblem, c: number, { values, coordinates, images }: Basis,
+function outputsElsewhere({ slots }: LinearProblem, c: number, { values, coordinates, images }: OutputBasis,
   { f0, jacobian }: OtherRows): ReturnType<OutputFamily['elsewhere']> {
   const own = outputJacobian(jacobian, c)
   const count = values.length
@@ -140,105 +121,10 @@ function outputsElsewhere({ slots }: LinearProblem, c: number, { values, coordin
   }
 }
 
-/** y - f0 of one output, N. */
-function targets({ labels, f0, outputs, examples }: RegressionRows, c: number): Float64Array {
-  return Float64Array.from({ length: examples }, (_, n) => labels[n * outputs + c] - f0[n * outputs + c])
-}
-
-function spectrumOf(rows: RegressionRows, c: number): Basis {
-  const jacobian = outputJacobian(rows.jacobian, c)
-  const y = targets(rows, c)
-  return parameterCount(rows.slots) < rows.examples
-    ? weightBasis(rows, jacobian, y)
-    : functionBasis(rows, jacobian, y)
-}
-
-/** From K, N x N. */
-function functionBasis({ slots, examples }: RegressionRows, jacobian: FactoredJacobian, y: Float64Array): Basis {
-  const { values, vectors } = symmetricEigen(examples, jacobianGram(slots, jacobian, jacobian))
-  const kept = largeEnough(values)
-  const left = new Float64Array(kept.length * examples)
-  kept.forEach((column, i) => {
-    pauseInLoop(examples)
-    for (let n = 0; n < examples; n++) left[i * examples + n] = vectors[n * examples + column]
-  })
-  return {
-    ...coordinatesIn(left, y, kept.length),
-    values: Float64Array.from(kept, i => values[i]),
-    left,
-    images: some => imagesOf(slots, jacobian, some.map(i => left.subarray(i * examples, (i + 1) * examples))),
-    image: coefficients => {
-      const sum = new Float64Array(examples)
-      gemm(false, false, 1, examples, kept.length, 1, coefficients, left, 0, sum)
-      return imagesOf(slots, jacobian, [sum])
-    },
-  }
-}
-
-/** J' v of each of k vectors, k x P. */
-function imagesOf(slots: LinearProblem['slots'], jacobian: FactoredJacobian,
-  vectors: readonly Float64Array[]): Float64Array {
-  const { examples } = jacobian
-  const count = vectors.length
-  const sums = zeroVectors(slots, count)
-  const mixed = new Float64Array(examples * count)
-  vectors.forEach((vector, i) => {
-    pauseInLoop(examples)
-    for (let n = 0; n < examples; n++) mixed[n * count + i] = vector[n]
-  })
-  addTransposedProduct(sums, jacobian, mixed)
-  return joinVectors(slots, sums)
-}
-
-/** From J'J, P x P: the left eigenvectors are J v / sqrt(l). */
-function weightBasis({ slots, examples }: RegressionRows, jacobian: FactoredJacobian, y: Float64Array): Basis {
-  const size = parameterCount(slots)
-  const matrix = new Float64Array(size * size)
-  accumulateFull(matrix, size, slots, jacobian)
-  const { values, vectors } = symmetricEigen(size, matrix)
-  const kept = largeEnough(values)
-  const images = new Float64Array(kept.length * size)
-  kept.forEach((column, i) => {
-    for (let j = 0; j < size; j++) images[i * size + j] = vectors[j * size + column] * Math.sqrt(values[column])
-  })
-  const moved = jacobianTimes(jacobian, splitVectors(slots, images, kept.length))
-  const left = new Float64Array(kept.length * examples)
-  for (let n = 0; n < examples; n++) {
-    kept.forEach((column, i) => {
-      left[i * examples + n] = moved[n * kept.length + i] / values[column]
-    })
-  }
-  return {
-    ...coordinatesIn(left, y, kept.length),
-    values: Float64Array.from(kept, i => values[i]),
-    left,
-    images: some => some.length === kept.length ? images : takeRows(images, Int32Array.from(some), size),
-    image: coefficients => {
-      const sum = new Float64Array(size)
-      gemm(false, false, 1, size, kept.length, 1, coefficients, images, 0, sum)
-      return sum
-    },
-  }
-}
-
-function largeEnough(values: Float64Array): number[] {
-  const largest = values.reduce((most, value) => Math.max(most, value), 0)
-  return Array.from(values.keys()).filter(i => values[i] > NEGLIGIBLE * largest)
-}
-
-function coordinatesIn(left: Float64Array, y: Float64Array,
-  count: number): { coordinates: Float64Array, others: number, otherSquares: number } {
-  const coordinates = new Float64Array(count)
-  gemm(false, false, count, 1, y.length, 1, left, y, 0, coordinates)
-  const inside = coordinates.reduce((sum, b) => sum + b * b, 0)
-  const all = y.reduce((sum, value) => sum + value * value, 0)
-  return { coordinates, others: y.length - count, otherSquares: y.length === count ? 0 : Math.max(0, all - inside) }
-}
-
 type Posterior = Omit<OutputModel, keyof GaussianHyperparameters>
 
 /** With l' = l / (delta sigma^2): w = sum J'v b / (l + delta sigma^2), u = J'v / sqrt(l + delta sigma^2). */
-function posteriorOf(problem: LinearProblem, c: number, basis: Basis, hyper: GaussianHyperparameters,
+function posteriorOf(problem: LinearProblem, c: number, basis: OutputBasis, hyper: GaussianHyperparameters,
   threshold: number): Posterior {
   const { values, coordinates } = basis
   const { delta, sigma } = hyper
@@ -262,7 +148,7 @@ function posteriorOf(problem: LinearProblem, c: number, basis: Basis, hyper: Gau
  * both without each row itself: f + h (f - y) / (1 - h) and h sigma^2 / (1 - h).
  */
 function onTrainingRows({ examples, f0, labels, outputs, sizes }: RegressionRows, c: number,
-  { values, coordinates, left }: Basis, { delta, sigma }: Hyper): Pick<Posterior, 'f' | 'variance' | 'leftOut'> {
+  { values, coordinates, left }: OutputBasis, { delta, sigma }: Hyper): Pick<Posterior, 'f' | 'variance' | 'leftOut'> {
   const sigma2 = sigma * sigma
   const noise = delta * sigma2
   const f = Float64Array.from({ length: examples }, (_, n) => f0[n * outputs + c])
