@@ -1,6 +1,6 @@
 /**
- * @file The eigenbasis of one output's linear model, by which every prior precision and noise is tried: of K = J J' where
- * rows are fewer, of J'J where weights are.
+ * @file The eigenbasis of one output's linear model, by which every prior precision and noise is tried: of K = J J'
+ * where rows are fewer, of J'J where weights are.
  */
 import { accumulateFull } from '../curvature/full.js'
 import { jacobianGram } from '../curvature/jacobian-gram.js'
