@@ -68,6 +68,9 @@ class Predictor:
         inputs = inputs_of(X, backend.dict_key_y)
         if shape_of(inputs) != self._shape:
             return None
+        if len(outputs) == 0:
+            C = outputs.shape[-1]
+            return (outputs.flatten(), outputs.new_zeros(0, 0)) if joint else (outputs, outputs.new_zeros(0, C, C))
         x = to_examples(inputs, "x")
         handle = self._under(prior_precision, H_factor).handle()
         try:

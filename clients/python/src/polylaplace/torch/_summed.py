@@ -20,6 +20,7 @@ from ._errors import NoCurvatureError
 from ._layout import as_torch, in_core_order
 from ._levels import user_level
 from ._read_ahead import read_ahead
+from ._soft_labels import SoftLabels
 from .utils.matrix import Kron
 
 #: What laplace-torch's empirical Fisher of regression is over the definition: the gradient of (f - y)^2 in place of
@@ -76,7 +77,8 @@ def summed(
         # It was read a moment ago: the fit need not read it again to see whether it was trained further.
         core.model = None
     shapes: list[Any] = []
-    first, rest = read_ahead(_sendable(data, backend.dict_key_y, shapes))
+    labels = SoftLabels(backend)
+    first, rest = read_ahead(_sendable(data, backend.dict_key_y, shapes, labels))
     if not first:
         raise DataError("There are no rows to fit to.", "EMPTY_DATA")
     order = _use_subnetwork(core, backend.subnetwork_indices, first[0][0])
@@ -96,7 +98,7 @@ def summed(
     if backend.subnetwork_indices is None:
         order = in_core_order(parameters)
     return Summed(
-        loss=torch.tensor(core.loss, dtype=like.dtype, device=like.device),
+        loss=torch.tensor(core.loss, dtype=like.dtype, device=like.device) + labels.more,
         H=_of_layers(as_torch(_tensors(core.H, like, scale), order, parameters, core.n_data)),
         posterior=core,
         order=order,
@@ -180,12 +182,14 @@ def _features(backend: Any, batches: Iterable[tuple[Any, Tensor]]) -> Iterator[t
             yield backend.model.answering_features(x)[1], y
 
 
-def _sendable(batches: Iterable[tuple[Any, Tensor]], label_key: str, shapes: list[Any]) -> Iterator[tuple[Any, Any]]:
+def _sendable(
+    batches: Iterable[tuple[Any, Tensor]], label_key: str, shapes: list[Any], labels: SoftLabels
+) -> Iterator[tuple[Any, Any]]:
     """Batches as the core takes them: mappings without their labels. The shapes of their rows are noted."""
     for x, y in batches:
         inputs = inputs_of(x, label_key)
         shapes.append(shape_of(inputs))
-        yield inputs, y
+        yield inputs, labels.numbers(x, y)
 
 
 def shape_of(inputs: Any) -> Any:

@@ -211,6 +211,10 @@ def fix_prior_prec_structure(
     return torch.full((counts[PriorStructure(prior_structure)],), prior_prec_init, device=device, dtype=dtype)
 
 
+#: Negative eigenvalues of a covariance, over the largest one, that are taken for rounding.
+_ROUNDING = 1e-5
+
+
 @checked
 def normal_samples(mean: Tensor, var: Tensor, n_samples: Count, generator: torch.Generator | None = None) -> Tensor:
     """Draws (S, n, C) of Gaussians with means (n, C) and variances (n, C), or covariances (n, C, C).
@@ -226,5 +230,22 @@ def normal_samples(mean: Tensor, var: Tensor, n_samples: Count, generator: torch
             f"{tuple(var.shape)}."
         )
     noise = torch.randn((mean.shape[1], n_samples), device=mean.device, dtype=mean.dtype, generator=generator)
-    spread = var.sqrt()[..., None] * noise if var.ndim == 2 else torch.linalg.cholesky(var) @ noise
+    spread = var.sqrt()[..., None] * noise if var.ndim == 2 else _root(var) @ noise
     return (mean[..., None] + spread).permute(2, 0, 1)
+
+
+def _root(covariances: Tensor) -> Tensor:
+    """L with L L' the covariances: Cholesky's factor, or one by eigenvalues where outputs do not vary apart.
+
+    Those of a subnetwork that does not reach every output are singular.
+    """
+    factors, failed = torch.linalg.cholesky_ex(covariances)
+    if not bool(failed.any()):
+        return factors
+    values, vectors = torch.linalg.eigh(covariances)
+    least = -_ROUNDING * values.abs().amax(dim=-1, keepdim=True)
+    if not bool((values >= least).all()):
+        # Not by rounding: what torch says of it is what laplace-torch's users know.
+        return torch.linalg.cholesky(covariances)
+    by_values = vectors * values.clamp(min=0).sqrt()[..., None, :]
+    return torch.where((failed > 0)[..., None, None], by_values, factors)
