@@ -65,16 +65,16 @@ export interface Spread {
 /** Bytes of programs and graphs of another thread for each operator of the network. */
 const NODE_BYTES = 24 << 10
 /** ONNX Runtime keeps the weights packed; the file, and what it packs them from, are there meanwhile. */
-const SESSION_WEIGHTS = 2.5
+const SESSION_WEIGHTS = 2.3
 /**
  * ONNX Runtime keeps the room of what it hands over, and doubles what it keeps when it needs more; of convolutions
  * `copiesOf` counts it.
  */
 const LIBRARY_COPIES = 2.5
 /** What ONNX Runtime allots for convolutions it does not give back. */
-const CONVOLUTION_COPIES = 4.5
+const CONVOLUTION_COPIES = 3.25
 /** Bytes of a session for each operator of the network. */
-const SESSION_NODE_BYTES = 24 << 10
+const SESSION_NODE_BYTES = 4 << 10
 
 /** A first run finds no room in the arena; of a forward pass alone a part only. */
 export function copiesOf({ evaluator: { subset, linears } }: FitTask, library: boolean): number {
