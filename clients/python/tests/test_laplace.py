@@ -539,6 +539,10 @@ def test_a_vector_to_begin_with_needs_a_prior_of_as_many(iris: dict[str, Any]) -
     with pytest.raises(OptionError, match=r"prior_structure='scalar'.*'layerwise'") as caught:
         la.optimize_prior_precision(init_prior_prec=np.ones(2))
     assert caught.value.data["option"] == "init_prior_prec"
+    with pytest.raises(DataError, match="init_prior_prec holds text"):
+        la.optimize_prior_precision(init_prior_prec="large")
+    for one in (2, np.float32(2), np.ones(1)):
+        la.optimize_prior_precision(init_prior_prec=one)
     la.optimize_prior_precision(init_prior_prec=np.ones(2), prior_structure="layerwise")
     assert np.size(la.prior_precision) == 2
 

@@ -137,9 +137,10 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
         samples: of 'samples': draws of the weights that are solved for by conjugate gradients, without a matrix of
             theirs; variances have a relative standard error of sqrt(2 / samples). None: 64.
         draws: labels that 'mc_fisher' draws for each row, by `seed`. None: 1.
-        subnetwork_indices: flat indices of parameters; names and globs of tensors, or names of modules; or `count` of
-            them: {'count': 100, 'by': 'magnitude'}, 'random' (with 'seed'), or a score for each parameter such as the
-            `posterior_variance` of a diagonal posterior.
+        subnetwork_indices: flat indices of parameters, whose order does not matter (`H`, `mean` and all others have the
+            network's, a matrix that it multiplies by from the right as out x in); names and globs of tensors, or names
+            of modules; or `count` of them: {'count': 100, 'by': 'magnitude'}, 'random' (with 'seed'), or a score for
+            each parameter such as the `posterior_variance` of a diagonal posterior.
         kfac_approx: 'expand' or 'reduce'.
         engine: 'auto', 'typescript' or 'onnxruntime'.
         precision: 'float32' or 'float64'; None: the network's own.

@@ -10,7 +10,7 @@ import numpy as np
 from ._data import is_array_like
 from ._exceptions import LaplaceError, OptionError, PriorWarning, StateError
 from ._models import size_of
-from ._options import as_prior_structure, as_tune_method
+from ._options import as_numbers, as_prior_structure, as_tune_method
 from ._posterior_state import PosteriorState
 from ._warnings import is_ignored, warn_user
 from ._weights import repeated
@@ -72,7 +72,7 @@ class Tuning(PosteriorState):
             StateError: before `fit`, or where the training data are needed and not at hand.
         """
         del pred_type, n_steps, lr
-        if np.size(init_prior_prec) > 1 and prior_structure == "scalar":
+        if np.ndim(as_numbers(init_prior_prec, "init_prior_prec")) > 0 and prior_structure == "scalar":
             # Of laplace-torch a vector says that there is a prior for each of its entries.
             raise OptionError(
                 "init_prior_prec has several numbers, and prior_structure='scalar' has one: give 'layerwise' for one "
