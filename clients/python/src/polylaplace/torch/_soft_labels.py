@@ -35,7 +35,7 @@ class SoftLabels:
 
         Raises:
             DataError: for rows that are no probabilities.
-            OptionError: for the empirical Fisher matrix of probabilities between 0 and 1, which are no class.
+            OptionError: for probabilities between 0 and 1 where the curvature depends on the labels.
         """
         soft = self._backend.likelihood == Likelihood.CLASSIFICATION and y.ndim == 2 and y.is_floating_point()
         if not soft or y.shape[1] == 1:
@@ -51,10 +51,10 @@ class SoftLabels:
         lacking = y - torch.nn.functional.one_hot(numbers, y.shape[1]).to(y)
         if not bool(lacking.any()):
             return numbers
-        if self._backend.curvature == "empirical_fisher":
+        if self._backend.curvature != "ggn" and not self._backend.stochastic:
             raise OptionError(
-                "The empirical Fisher matrix is that of class numbers, (n,), here; labels are probabilities between 0 "
-                "and 1. Give class numbers, or a GGN backend, whose curvature does not depend on the labels.",
+                f"{type(self._backend).__name__} is that of class numbers, (n,), here; labels are probabilities from "
+                "0 to 1. Give class numbers, or a GGN backend, whose curvature does not depend on the labels.",
                 "BAD_COMBINATION",
                 {"option": "backend"},
             )
