@@ -6,12 +6,11 @@ import warnings
 from typing import Any
 
 import laplace
+import polylaplace.torch as ours
 import pytest
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-
-import polylaplace.torch as ours
 
 # The networks are not trained, which is told; laplace-torch warns in its own way.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("double")]
@@ -314,6 +313,31 @@ def test_low_rank_of_every_eigenvector_is_the_full_posterior() -> None:
     close(own.log_prob(theta), full.log_prob(theta), 1e-5)
     draws = own.sample(200_000, torch.Generator().manual_seed(0))
     close(draws.T.cov(), full.posterior_covariance, 0.02)
+
+
+@pytest.mark.parametrize(("subset", "structure"), STRUCTURES)
+def test_many_draws_are_those_of_one_call_of_the_generator(subset: str, structure: str) -> None:
+    theirs, own = pair("regression", subset, structure)
+    # More numbers than are made at once, and a last part that is no whole one.
+    many = 40_003
+    draws = [la.sample(many, torch.Generator().manual_seed(3)) for la in (own, theirs)]
+    close(draws[0], draws[1])
+    again = [torch.Generator().manual_seed(3), torch.Generator().manual_seed(3)]
+    own.sample(many, again[0])
+    torch.randn(many, own.mean.numel(), generator=again[1], dtype=own.mean.dtype)
+    assert torch.equal(again[0].get_state(), again[1].get_state())
+
+
+def test_gradients_of_many_draws_by_the_prior_are_those_of_few() -> None:
+    _, own = pair("regression", "all", "kron")
+    prior = torch.tensor([0.7], dtype=own.mean.dtype, requires_grad=True)
+    own.prior_precision = prior
+    gradients = []
+    for sizes in ([30_000], [10_000] * 3):
+        generator = torch.Generator().manual_seed(3)
+        draws = torch.cat([own.sample(size, generator) for size in sizes])
+        gradients.append(torch.autograd.grad(draws.square().mean(), prior)[0])
+    close(gradients[0], gradients[1])
 
 
 @pytest.mark.parametrize(("subset", "structure"), STRUCTURES)

@@ -136,6 +136,9 @@ class LowRankLaplace(ParametricLaplace):
         """
         (U, values), prior = self.posterior_precision
         Q, singular, _ = torch.linalg.svd(U / prior.sqrt()[:, None] * values.sqrt(), full_matrices=False)
-        noise = self._noise(n_samples, generator)
-        shrunk = noise - (noise @ Q) * (1 - (1 + singular.square()).rsqrt()) @ Q.T
-        return self.mean + shrunk / prior.sqrt()
+        share = 1 - (1 + singular.square()).rsqrt()
+
+        def draws(noise: Tensor) -> Tensor:
+            return self.mean + (noise - (noise @ Q) * share @ Q.T) / prior.sqrt()
+
+        return self._drawn(n_samples, generator, draws)

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from .._exceptions import DataError, LaplaceWarning, OptionError, ShapeError
 from ._base import BaseLaplace
+from ._draws import drawn
 from ._kinds import Count, Inputs, as_batch, as_vector, counted_rows, demand_finite
 from ._levels import user_level
 from ._predictor import Predictor
@@ -250,9 +251,9 @@ class ParametricLaplace(BaseLaplace):
         """Draws of the parameters, (n_samples, P)."""
         raise NotImplementedError
 
-    def _noise(self, n_samples: Count, generator: torch.Generator | None) -> Tensor:
-        """Standard normal numbers, a row for each draw."""
-        return torch.randn(n_samples, self._width(), device=self._device, dtype=self._dtype, generator=generator)
+    def _drawn(self, n_samples: Count, generator: torch.Generator | None, draws: Callable[[Tensor], Tensor]) -> Tensor:
+        """What a function makes of standard normal numbers, (n_samples, P), a row for each draw."""
+        return drawn(n_samples, self._width() or 0, generator, draws, self._device, self._dtype)
 
     # --- predictions ---
 

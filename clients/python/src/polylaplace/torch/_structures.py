@@ -100,7 +100,8 @@ class FullLaplace(ParametricLaplace):
 
     def sample(self, n_samples: Count = 100, generator: torch.Generator | None = None) -> Tensor:
         """Draws of the parameters, (n_samples, P)."""
-        return self.mean + self._noise(n_samples, generator) @ self.posterior_scale.T
+        root = self.posterior_scale.T
+        return self._drawn(n_samples, generator, lambda noise: self.mean + noise @ root)
 
 
 class KronLaplace(ParametricLaplace):
@@ -229,7 +230,8 @@ class KronLaplace(ParametricLaplace):
 
     def sample(self, n_samples: Count = 100, generator: torch.Generator | None = None) -> Tensor:
         """Draws of the parameters, (n_samples, P)."""
-        return self.mean + self.posterior_precision.bmm(self._noise(n_samples, generator), exponent=-0.5)
+        root = self.posterior_precision._power(-0.5, n_samples)
+        return self._drawn(n_samples, generator, lambda noise: self.mean + root(noise))
 
     def state_dict(self) -> dict[str, Any]:
         """The posterior as tensors and plain values; `H` has the factors."""
@@ -282,7 +284,8 @@ class DiagLaplace(ParametricLaplace):
 
     def sample(self, n_samples: Count = 100, generator: torch.Generator | None = None) -> Tensor:
         """Draws of the parameters, (n_samples, P)."""
-        return self.mean + self._noise(n_samples, generator) * self.posterior_scale
+        scale = self.posterior_scale
+        return self._drawn(n_samples, generator, lambda noise: self.mean + noise * scale)
 
 
 def _not_definite() -> NotDefiniteError:

@@ -112,8 +112,11 @@ class SubnetLaplace(ParametricLaplace):
     def sample(self, n_samples: Count = 100, generator: torch.Generator | None = None) -> Tensor:
         """Draws of all parameters, (n_samples, P), of which the subnetwork's vary."""
         scale: Tensor = self.posterior_scale  # type: ignore[attr-defined]
-        noise = self._noise(n_samples, generator)
-        return self.assemble_full_samples(self.mean_subnet + (noise * scale if scale.ndim == 1 else noise @ scale.T))
+
+        def draws(noise: Tensor) -> Tensor:
+            return self.mean_subnet + (noise * scale if scale.ndim == 1 else noise @ scale.T)
+
+        return self.assemble_full_samples(self._drawn(n_samples, generator, draws))
 
 
 class FullSubnetLaplace(SubnetLaplace, FullLaplace):

@@ -189,14 +189,16 @@ class KronDecomposed(CheckedArguments):
 
     def bmm(self, W: Tensor, exponent: float = -1) -> Tensor:
         """W times a power of the matrix, for W (P,), (n, P) or (n, C, P)."""
-        powers = [spectrum.pow(exponent) for spectrum in self.spectra()]
+        return self._power(exponent, W.shape[:-1].numel())(W)
 
-        def product(block: tuple[Factors, Tensor], part: Tensor) -> Tensor:
-            vectors, power = block
-            return _times(_times(part, vectors) * power, [Q.mT for Q in vectors])
-
+    def _power(self, exponent: float, rows: int) -> Callable[[Tensor], Tensor]:
+        """What multiplies W, as of `bmm`, by a power of the matrix, worked out once for so many rows in all."""
         sizes = [_shape(values) for values in self.eigenvalues]
-        return _by_blocks(W, sizes, list(zip(self.eigenvectors, powers, strict=True)), product)
+        blocks = [
+            _whole_or_factors(vectors, spectrum.pow(exponent), rows)
+            for vectors, spectrum in zip(self.eigenvectors, self.spectra(), strict=True)
+        ]
+        return lambda W: _by_blocks(W, sizes, blocks, lambda block, part: block(part))
 
     def inv_square_form(self, W: Tensor) -> Tensor:
         """W times the inverse times W', (n, C, C) for W (n, C, P)."""
@@ -270,6 +272,21 @@ def _times(part: Tensor, matrices: Factors) -> Tensor:
     if len(matrices) == 1:
         return part @ matrices[0]
     return matrices[0].mT @ part @ matrices[1]
+
+
+#: Up to this width a block times many rows is sooner done by one product with the whole of it than by its factors.
+_WHOLE_WIDTH = 128
+
+
+def _whole_or_factors(vectors: Factors, power: Tensor, rows: int) -> Callable[[Tensor], Tensor]:
+    """What multiplies so many rows (n, *block) by a block of these eigenvectors and eigenvalues."""
+    width = power.numel()
+    if vectors[0].ndim == 2 and width <= _WHOLE_WIDTH and width <= rows:
+        Q = _product(vectors)
+        whole = (Q * power.flatten()) @ Q.mT
+        return lambda part: part.flatten(1) @ whole
+    back = [Q.mT for Q in vectors]
+    return lambda part: _times(_times(part, vectors) * power, back)
 
 
 def _by_blocks(
