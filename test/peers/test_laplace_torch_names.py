@@ -9,6 +9,7 @@ import laplace
 import polylaplace.torch as ours
 import pytest
 import torch
+from polylaplace.torch.utils import subnetmask
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -326,6 +327,17 @@ def test_many_draws_are_those_of_one_call_of_the_generator(subset: str, structur
     own.sample(many, again[0])
     torch.randn(many, own.mean.numel(), generator=again[1], dtype=own.mean.dtype)
     assert torch.equal(again[0].get_state(), again[1].get_state())
+
+
+@pytest.mark.parametrize("count", [1, 3, 8, 40, 98, 99])
+def test_largest_scores_are_those_of_a_stable_sort(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subnetmask, "_SCORES_AT_ONCE", 8)
+    missing = float("nan")
+    equal = torch.tensor([1.0, missing, 3, 3, missing, 3, 2, 0, 0, -1, missing] * 9)
+    for scores in (equal, torch.zeros(99), torch.arange(99.0).cos()):
+        mask = torch.zeros(99, dtype=torch.bool)
+        mask[scores.argsort(descending=True, stable=True)[:count]] = True
+        assert torch.equal(subnetmask._largest(scores, count), mask)
 
 
 def test_gradients_of_many_draws_by_the_prior_are_those_of_few() -> None:

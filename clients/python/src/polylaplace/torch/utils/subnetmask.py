@@ -127,9 +127,7 @@ class ScoreBasedSubnetMask(SubnetMask):
             raise OptionError(
                 f"There must be a score for each of {self._n_params} parameters; got {tuple(self._param_scores.shape)}."
             )
-        mask = torch.zeros(self._n_params, dtype=torch.bool, device=self._device)
-        mask[self._param_scores.argsort(descending=True)[: self._count]] = True
-        return mask
+        return _largest(self._param_scores, self._count)
 
 
 class RandomSubnetMask(ScoreBasedSubnetMask):
@@ -266,6 +264,26 @@ class LastLayerSubnetMask(ModuleNameSubnetMask):
                 self._feature_extractor.find_last_layer(next(iter(loader))[0][:1].to(self._device))
         self._module_names = [str(self._feature_extractor._last_layer_name)]
         return super().get_subnet_mask(loader)
+
+
+#: Scores of which the largest are looked for at once.
+_SCORES_AT_ONCE = 2**18
+
+
+def _largest(scores: Tensor, count: int) -> Tensor:
+    """The mask (P,) of so many largest scores; of equal ones the first, and NaN before all, as a stable sort has it."""
+    # Sorting all of them would take far longer than the few that are wanted.
+    parts = scores.split(max(_SCORES_AT_ONCE, 4 * count))
+    best = torch.cat([part.topk(min(count, len(part))).values for part in parts])
+    least = best.topk(count).values[-1]
+    missing = scores.isnan()
+    if least.isnan():
+        mask, equal = torch.zeros_like(missing), missing
+    else:
+        mask, equal = (scores > least) | missing, scores == least
+    first = equal.nonzero()[:, 0]
+    mask[first[: count - int(mask.sum())]] = True
+    return mask
 
 
 def _needed(train_loader: DataLoader | None) -> DataLoader:
