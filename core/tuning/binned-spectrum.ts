@@ -20,30 +20,32 @@ const BITS_WITHIN = 14
 const POWERS = 128
 const BINS = POWERS << (20 - BITS_WITHIN)
 
+/** Which half of a float64 is the upper one on this machine. */
+const UPPER = new Uint32Array(Float64Array.of(1).buffer)[1] === 0 ? 0 : 1
+
 /** The bins of numbers that are not negative; undefined where they are so few that all may be taken. */
 export function binned(values: Float64Array): WeightedValues | undefined {
   if (values.length < FEWEST) return undefined
-  let largest = 0
-  for (let i = 0; i < values.length; i++) if (values[i] > largest) largest = values[i]
+  // Plain loops over whole numbers: they run once a tuning, before anything is compiled.
+  const halves = new Uint32Array(values.buffer, values.byteOffset, 2 * values.length)
+  let first = 0
+  for (let at = UPPER; at < halves.length; at += 2) if (halves[at] > first) first = halves[at]
+  first >>>= BITS_WITHIN
   const [counts, sums] = [new Float64Array(BINS), new Float64Array(BINS)]
-  const binOf = binBelow(largest)
+  let bins = 0
   for (let i = 0; i < values.length; i++) {
-    const bin = binOf(values[i])
+    const below = first - (halves[2 * i + UPPER] >>> BITS_WITHIN)
+    // The last bin takes all that are too small for another.
+    const bin = below < BINS ? below : BINS - 1
+    if (counts[bin] === 0) bins++
     counts[bin]++
     sums[bin] += values[i]
   }
-  const filled = Array.from(counts.keys()).filter(bin => counts[bin] > 0)
-  return { values: Float64Array.from(filled, bin => sums[bin] / counts[bin]),
-    counts: Float64Array.from(filled, bin => counts[bin]) }
-}
-
-/** The bin of a number up to the largest one, whose bin is 0; the last bin takes all that are too small for another. */
-function binBelow(largest: number): (value: number) => number {
-  const number = new DataView(new ArrayBuffer(8))
-  const leading = (value: number): number => {
-    number.setFloat64(0, value)
-    return number.getUint32(0) >>> BITS_WITHIN
+  const filled = { values: new Float64Array(bins), counts: new Float64Array(bins) }
+  for (let bin = 0, to = 0; bin < BINS; bin++) {
+    if (counts[bin] === 0) continue
+    filled.values[to] = sums[bin] / counts[bin]
+    filled.counts[to++] = counts[bin]
   }
-  const first = leading(largest)
-  return value => Math.min(BINS - 1, first - leading(value))
+  return filled
 }
