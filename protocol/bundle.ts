@@ -1,12 +1,12 @@
 /** @file The program inside of the Python and R packages: the server and nothing else. */
 import { messageOf, serveCommand } from './main.js'
+import { workerFile } from './worker/worker-file.js'
 
 // Written in by scripts/build-clients.mjs.
 declare const POLYLAPLACE_VERSION: string
 declare const POLYLAPLACE_BUILD: string
 
 const [command, ...rest] = process.argv.slice(2)
-const workerFile = new URL('worker.mjs', import.meta.url)
 
 async function run(): Promise<void> {
   switch (command) {

@@ -3,11 +3,12 @@
  * each of several hundred modules would cost a program and every one of its threads half a millisecond and 50 kB.
  *
  * Entries share what they have in common, so their classes are the same. Threads' modules lie beside all others, where
- * node/runtime/module-beside.ts looks for them. Packages stay outside. Names and lines stay, which errors show.
+ * node/runtime/module-beside.ts and protocol/worker/worker-file.ts look for them. Packages stay outside. Names and
+ * lines stay, which errors show.
  */
 import { build } from 'esbuild'
 import { readdirSync } from 'node:fs'
-import { readFile, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -27,22 +28,6 @@ const entries = {
   ...Object.fromEntries(adapters.map(name => [`adapters-${name}`, `adapters/${name}/index.js`])),
 }
 
-/** The module that the server's threads start from, as `polylaplace serve` finds it. */
-const WORKER = ["'../../protocol/worker/worker.js'", "'./worker.mjs'"]
-
-const WORKER_BESIDE = {
-  name: 'worker-beside',
-  setup: ({ onLoad }) => {
-    onLoad({ filter: /[\\/]cli[\\/]commands[\\/]serve\.js$/ }, async ({ path }) => {
-      const source = await readFile(path, 'utf8')
-      if (!source.includes(WORKER[0])) {
-        throw new Error(`${path} finds the server's threads in another way than expected.`)
-      }
-      return { contents: source.replace(...WORKER) }
-    })
-  },
-}
-
 const outdir = join(dist, 'packed')
 await rm(outdir, { recursive: true, force: true })
 await build({
@@ -55,7 +40,6 @@ await build({
   format: 'esm',
   platform: 'node',
   target: 'node20',
-  plugins: [WORKER_BESIDE],
   minifySyntax: true,
   logLevel: 'warning',
 })
